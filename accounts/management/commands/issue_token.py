@@ -1,0 +1,31 @@
+"""A token for a script, made on the machine itself."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from accounts.models import ApiToken, User
+
+
+class Command(BaseCommand):
+    help = "Issue an API token and print it. A token of the same name is replaced."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--user", required=True)
+        parser.add_argument("--name", required=True)
+        parser.add_argument("--hours", type=float, default=None, help="lifetime; default 90 days")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        user = User.objects.filter(username=options["user"], is_active=True).first()
+        if user is None:
+            raise CommandError(f"There is no active user {options['user']}.")
+        ApiToken.objects.filter(user=user, name=options["name"]).delete()
+        hours = options["hours"]
+        expires = None if hours is None else timezone.now() + timedelta(hours=hours)
+        _, text = ApiToken.issue(user=user, name=options["name"], expires_at=expires)
+        self.stdout.write(text)

@@ -1,0 +1,354 @@
+"""The one way to files below a folder that scripts write to.
+
+Whatever a script can write is hostile: links that lead elsewhere, FIFOs that hang a reader,
+names that change between a look and an open. So every path is walked component by component
+from an open directory handle, no link is ever followed, only regular files are opened, and
+what is written appears under its name in one rename.
+
+Hard links need no guard: a script can link only files of its own user on the same mount, and its
+only writable mounts are this Task's areas, so what it links it could already read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from files.removal import TEMPORARY, remove_tree
+
+MAX_PATH = 4000
+"""Bytes of a relative path; the kernel's own limit is 4096."""
+MAX_ENTRIES = 10_000
+"""Entries of one folder that entries() reads unless told otherwise."""
+
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# O_NONBLOCK: opening a FIFO returns at once, and fstat then tells that it is one.
+_FILE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE
+
+
+class UnsafePath(ValueError):
+    """The path leads, or might lead, outside, or to something that is no file or folder of ours.
+
+    `str(error)` is a sentence for people.
+    """
+
+
+class FileTooLarge(Exception):
+    """More bytes than the limit. Nothing was kept. `str(error)` is a sentence for people."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The file is larger than the limit of {limit} bytes.")
+        self.limit = limit
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file or folder as it was when looked at; links are never looked through."""
+
+    name: str
+    """The last component; "" for the folder itself. One that is not UTF-8 is shown with � in it,
+    and its kind is "other": only the folder above can be removed."""
+    path: str
+    """Relative to the SafeFolder, with "/" between components."""
+    kind: Literal["file", "folder", "other"]
+    """"other" (a link, a FIFO, a socket, a device) can be removed and nothing else."""
+    size: int
+    """bytes; 0 for folders"""
+    modified_at: datetime
+    """UTC"""
+
+
+def components(relative: str) -> list[str]:
+    """The names along a relative path; [] for "". Raises UnsafePath if it must not be used."""
+    if relative == "":
+        return []
+    if "\0" in relative:
+        raise UnsafePath("A path must not hold a NUL character.")
+    if relative.startswith("/"):
+        raise UnsafePath("Give a path relative to the folder, without a leading slash.")
+    try:
+        length = len(relative.encode())
+    except UnicodeEncodeError:
+        raise UnsafePath("A path must be valid Unicode.") from None
+    if length > MAX_PATH:
+        raise UnsafePath("The path is too long.")
+    parts = relative.split("/")
+    for part in parts:
+        if part == "":
+            raise UnsafePath("The path has an empty name in it: write one slash between names.")
+        if part in (".", ".."):
+            raise UnsafePath(f'"{part}" is not allowed in a path.')
+        if len(part.encode()) > 255:
+            raise UnsafePath("A name in the path is longer than 255 bytes.")
+    return parts
+
+
+def _when(seconds: float) -> datetime:
+    """A script may set any time on a file, also one that a datetime can't hold."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return datetime.fromtimestamp(0, UTC)
+
+
+def _entry(name: str, path: str, found: os.stat_result) -> Entry:
+    kind: Literal["file", "folder", "other"] = "other"
+    if stat.S_ISREG(found.st_mode):
+        kind = "file"
+    elif stat.S_ISDIR(found.st_mode):
+        kind = "folder"
+    size = found.st_size if kind == "file" else 0
+    return Entry(name, path, kind, size, _when(found.st_mtime))
+
+
+class SafeFolder:
+    """A folder whose own path is ours and everything below it may be hostile.
+
+    Paths are relative, with "/" between names; "" is the folder itself. Every method raises
+    UnsafePath for a path that must not be used or leads over a link, FileNotFoundError for one
+    that isn't there, and other OSErrors (no space left, for instance) as they come.
+    What a process of root makes belongs to the owner of the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def open_fd(self, relative: str, flags: int) -> int:
+        """A descriptor of the regular file, for the caller to close. O_CREAT makes no folders."""
+        *above, name = self._at_least_one(relative)
+        truncate = bool(flags & os.O_TRUNC)
+        with self._folder(above) as folder:
+            try:
+                fd = os.open(name, (flags & ~os.O_TRUNC) | _FILE, 0o644, dir_fd=folder)
+            except OSError as error:
+                raise self._told(error, folder, name) from None
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise UnsafePath(f"{name} is not a regular file.")
+            if flags & os.O_CREAT and os.fstat(fd).st_uid == os.geteuid():
+                self._own(fd)
+            if truncate:
+                os.ftruncate(fd, 0)
+            os.set_blocking(fd, True)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+    def open_read(self, relative: str) -> BinaryIO:
+        """The regular file, for reading. It may grow or shrink meanwhile, or be sparse and huge."""
+        return os.fdopen(self.open_fd(relative, os.O_RDONLY), "rb")
+
+    def read(self, relative: str, *, limit: int) -> bytes:
+        """The whole file. Raises FileTooLarge beyond `limit` bytes, having read no more."""
+        with self.open_read(relative) as file:
+            content = file.read(limit + 1)
+        if len(content) > limit:
+            raise FileTooLarge(limit)
+        return content
+
+    def write(self, relative: str, chunks: Iterable[bytes], *, limit: int) -> int:
+        """Put the bytes under the name at once and for good, or not at all; returns how many.
+
+        Makes the folders above. Replaces a regular file and keeps its permissions; anything else
+        in the way is UnsafePath. On the disk (fsync) when this returns.
+        """
+        *above, name = self._at_least_one(relative)
+        with self._folder(above, make=True) as folder:
+            mode = self._replaceable(folder, name)
+            temporary = TEMPORARY + secrets.token_hex(8)
+            fd = os.open(temporary, _NEW, 0o600, dir_fd=folder)
+            try:
+                try:
+                    size = _pour(chunks, fd, limit)
+                    os.fchmod(fd, mode)
+                    self._own(fd)
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)
+                self._replaceable(folder, name)
+                os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(temporary, dir_fd=folder)
+                raise
+        return size
+
+    def entries(self, relative: str = "", *, limit: int = MAX_ENTRIES) -> list[Entry]:
+        """What the folder holds, folders first, then by name; at most `limit` of them, whichever
+        come first on the disk. Files that are still being uploaded are left out."""
+        found: list[Entry] = []
+        with self._folder(components(relative), flags=_LIST) as folder, os.scandir(folder) as names:
+            for item in names:
+                if item.name.startswith(TEMPORARY):
+                    continue
+                if len(found) == limit:
+                    break
+                try:
+                    status = item.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                found.append(self._listed(relative, item.name, status))
+        return sorted(found, key=lambda entry: (entry.kind != "folder", entry.name.casefold()))
+
+    def entry(self, relative: str) -> Entry:
+        """What is there; a link is an Entry of kind "other", whatever it points at."""
+        parts = components(relative)
+        if not parts:
+            with self._folder([]) as folder:
+                return _entry("", "", os.fstat(folder))
+        *above, name = parts
+        with self._folder(above) as folder:
+            return _entry(name, relative, os.stat(name, dir_fd=folder, follow_symlinks=False))
+
+    def make_folder(self, relative: str) -> None:
+        """Make the folder and those above it; one that exists already is fine."""
+        with self._folder(self._at_least_one(relative), make=True):
+            pass
+
+    def remove(self, relative: str) -> None:
+        """Remove the file, the link itself, or the folder with all that it holds.
+
+        Raises OSError (ENOTEMPTY) when a running script keeps writing into it.
+        """
+        *above, name = self._at_least_one(relative)
+        with self._folder(above) as folder:
+            remove_tree(folder, name)
+
+    def move(self, source: str, target: str) -> None:
+        """Rename a file or folder. Raises FileExistsError if there is something at the target."""
+        *source_above, source_name = self._at_least_one(source)
+        *target_above, target_name = self._at_least_one(target)
+        with self._folder(source_above) as old, self._folder(target_above, make=True) as new:
+            found = os.stat(source_name, dir_fd=old, follow_symlinks=False).st_mode
+            if stat.S_ISREG(found):
+                # link() never replaces what is there, rename() would.
+                os.link(
+                    source_name, target_name, src_dir_fd=old, dst_dir_fd=new, follow_symlinks=False
+                )
+                os.unlink(source_name, dir_fd=old)
+                return
+            if not stat.S_ISDIR(found):
+                raise UnsafePath(f"{source_name} is not a file or folder.")
+            with contextlib.suppress(FileNotFoundError):
+                os.stat(target_name, dir_fd=new, follow_symlinks=False)
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+            try:
+                os.rename(source_name, target_name, src_dir_fd=old, dst_dir_fd=new)
+            except OSError as error:
+                if error.errno == errno.EINVAL:
+                    raise UnsafePath("A folder can't be moved into itself.") from None
+                raise
+
+    # How it is walked.
+
+    @contextlib.contextmanager
+    def _folder(
+        self, parts: list[str], *, make: bool = False, flags: int = _FOLDER
+    ) -> Iterator[int]:
+        """A handle on the folder at `parts`, reached without following a link."""
+        last = len(parts)
+        fd = os.open(self.path, _FOLDER if last else flags)
+        try:
+            for number, part in enumerate(parts, 1):
+                wanted = flags if number == last else _FOLDER
+                try:
+                    below = os.open(part, wanted, dir_fd=fd)
+                except FileNotFoundError:
+                    if not make:
+                        raise
+                    below = self._make(fd, part)
+                except OSError as error:
+                    raise self._told(error, fd, part) from None
+                os.close(fd)
+                fd = below
+            yield fd
+        finally:
+            os.close(fd)
+
+    def _make(self, folder: int, name: str) -> int:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, 0o755, dir_fd=folder)
+        try:
+            fd = os.open(name, _LIST, dir_fd=folder)
+        except OSError as error:
+            raise self._told(error, folder, name) from None
+        try:
+            self._own(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+    def _own(self, fd: int) -> None:
+        """Root gives what it made to the owner of the folder; others own it anyway."""
+        if os.geteuid() == 0:
+            ours = self.path.stat(follow_symlinks=False)
+            os.fchown(fd, ours.st_uid, ours.st_gid)
+
+    @staticmethod
+    def _replaceable(folder: int, name: str) -> int:
+        """The permissions for a new file of that name. UnsafePath if another thing is there."""
+        try:
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+        except FileNotFoundError:
+            return 0o644
+        if not stat.S_ISREG(found):
+            raise UnsafePath(f"{name} is a folder, a link or a special file: remove it first.")
+        return (stat.S_IMODE(found) & 0o777) | 0o600
+
+    @staticmethod
+    def _told(error: OSError, folder: int, name: str) -> Exception:
+        """The kernel's refusal of one component, in our words."""
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENOTDIR, errno.ENODEV):
+            try:
+                found = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+            except FileNotFoundError:
+                return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+            if stat.S_ISLNK(found):
+                return UnsafePath(f"{name} is a link; links are not followed.")
+            if stat.S_ISDIR(found):
+                return UnsafePath(f"{name} is a folder.")
+            if error.errno == errno.ENOTDIR:
+                return UnsafePath(f"{name} is not a folder.")
+            return UnsafePath(f"{name} is not a regular file.")
+        return error
+
+    @staticmethod
+    def _listed(relative: str, name: str, status: os.stat_result) -> Entry:
+        shown = os.fsencode(name).decode(errors="replace")
+        entry = _entry(shown, f"{relative}/{shown}" if relative else shown, status)
+        if shown == name:
+            return entry
+        return Entry(entry.name, entry.path, "other", 0, entry.modified_at)
+
+    @staticmethod
+    def _at_least_one(relative: str) -> list[str]:
+        parts = components(relative)
+        if not parts:
+            raise UnsafePath("Name a file or folder.")
+        return parts
+
+
+def _pour(chunks: Iterable[bytes], fd: int, limit: int) -> int:
+    """Write all chunks; stops with FileTooLarge before writing a byte beyond the limit."""
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            raise FileTooLarge(limit)
+        view = memoryview(chunk)
+        while view:
+            view = view[os.write(fd, view) :]
+    return size

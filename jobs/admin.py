@@ -1,0 +1,87 @@
+"""The administrator's pages for Environments, Tasks and Runs."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from jobs.models import Environment, Machine, Run, RunEvent, Site, Task
+
+
+class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rows that only the system writes."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+@admin.register(Environment)
+class EnvironmentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("name", "image", "uses_image", "pull_policy", "is_default", "retired_at")
+    list_filter = ("uses_image", "pull_policy")
+    prepopulated_fields = {"slug": ("name",)}  # noqa: RUF012 - Django's own form of declaration
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        # Runs name their Environment for ever: retire it instead.
+        return False
+
+
+@admin.register(Task)
+class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("name", "owner", "environment", "cpus", "memory", "used_at")
+    list_select_related = ("owner", "environment")
+    search_fields = ("name", "public_id", "owner__username")
+    readonly_fields = ("public_id", "created_at", "used_at")
+    autocomplete_fields = ("owner",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        # A Task has folders: it is made on the pages or by the API.
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+class TimelineInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = RunEvent
+    extra = 0
+    can_delete = False
+    readonly_fields = ("at", "attempt", "state", "reason", "explanation")
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+@admin.register(Run)
+class RunAdmin(ReadOnly):
+    list_display = (
+        "public_id",
+        "task",
+        "number",
+        "submitted_by",
+        "state",
+        "reason",
+        "machine",
+        "created_at",
+    )
+    list_filter = ("state", "reason", "backend")
+    list_select_related = ("task", "submitted_by")
+    search_fields = ("public_id", "task__name", "submitted_by__username")
+    inlines = (TimelineInline,)
+    show_full_result_count = False
+
+
+@admin.register(Machine)
+class MachineAdmin(ReadOnly):
+    list_display = ("name", "backend", "cpus", "memory", "heard_at")
+
+
+@admin.register(Site)
+class SiteAdmin(ReadOnly):
+    list_display = ("installation", "backend", "backend_memory", "backend_network")

@@ -1,0 +1,130 @@
+"""What the Docker engine is told and what it tells, as its JSON. No client here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jobs.backends.base import BackendUnavailable, ContainerSpec, ContainerStatus, Life
+from jobs.backends.exit_record import read_record
+from jobs.backends.variables import container_variables
+
+LABEL_INSTALLATION = "rcluster.installation"
+LABEL_RUN = "rcluster.run"
+LABEL_ATTEMPT = "rcluster.attempt"
+RUNNER = "/.rcluster-run"
+ATTEMPT_DIR = "/rcluster"
+
+PIDS_LIMIT = 4096
+CPU_PERIOD = 100_000
+LOST_EXIT = 255
+"""What the engine says of a container that was gone when the engine came back."""
+
+LIVES = {
+    "created": Life.CREATED,
+    "running": Life.RUNNING,
+    "paused": Life.RUNNING,
+    "restarting": Life.RUNNING,
+    "removing": Life.ENDED,
+    "exited": Life.ENDED,
+    "dead": Life.ENDED,
+}
+"""The engine's states, and ours."""
+
+
+def create_body(
+    spec: ContainerSpec, *, installation: str, runner: Path, proxies: Mapping[str, str]
+) -> dict[str, Any]:
+    """The body of the engine's "create", written out: the SDK's own builder asks more questions."""
+    variables = container_variables(spec, proxies)
+    return {
+        "Image": spec.image,
+        "Entrypoint": [RUNNER],
+        "Cmd": runner_arguments(spec),
+        "User": f"{spec.uid}:{spec.gid}",
+        "WorkingDir": "/",
+        "Env": [f"{name}={value}" for name, value in variables.items()],
+        "Labels": {
+            LABEL_INSTALLATION: installation,
+            LABEL_RUN: spec.run,
+            LABEL_ATTEMPT: str(spec.attempt),
+        },
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": {
+            # Mounts, not Binds: a missing folder is an error instead of a new one of root's.
+            "Mounts": [
+                _mount(runner, RUNNER, read_only=True),
+                _mount(spec.attempt_dir, ATTEMPT_DIR),
+                *(_mount(m.source, m.target, read_only=m.read_only) for m in spec.mounts),
+            ],
+            "Memory": spec.memory,
+            "MemorySwap": spec.memory,
+            # Not NanoCpus: that refuses more than the machine has, which the site may allow.
+            "CpuPeriod": CPU_PERIOD,
+            "CpuQuota": max(1000, round(spec.cpus * CPU_PERIOD)),
+            "PidsLimit": PIDS_LIMIT,
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges"],
+            "LogConfig": {"Type": "none"},
+            "NetworkMode": "bridge",
+            "Init": False,
+        },
+    }
+
+
+def runner_arguments(spec: ContainerSpec) -> list[str]:
+    """The command line of process 1 (runner/README.md)."""
+    arguments = ["--dir", ATTEMPT_DIR, "--grace", f"{spec.grace:g}", "--workdir", spec.workdir]
+    if spec.time_limit:
+        arguments += ["--time-limit", f"{spec.time_limit:g}"]
+    if spec.log_cap:
+        arguments += ["--log-cap", str(spec.log_cap)]
+    if spec.has_stdin:
+        arguments += ["--stdin", f"{ATTEMPT_DIR}/stdin"]
+    for peak in ("/sys/fs/cgroup/memory/memory.max_usage_in_bytes", "/sys/fs/cgroup/memory.peak"):
+        arguments += ["--memory-peak", peak]
+    return [*arguments, "--", *spec.command]
+
+
+def _mount(source: Path, target: str, *, read_only: bool = False) -> dict[str, Any]:
+    return {"Type": "bind", "Source": str(source), "Target": target, "ReadOnly": read_only}
+
+
+def read_status(handle: str, found: dict[str, Any]) -> ContainerStatus:
+    """From the engine's "inspect"."""
+    state = found["State"]
+    life = LIVES.get(state["Status"], Life.RUNNING)
+    exit_code = state["ExitCode"] if life is Life.ENDED else None
+    if exit_code == LOST_EXIT and not _left_word(found):
+        exit_code = None
+    return ContainerStatus(
+        handle=handle,
+        life=life,
+        exit_code=exit_code,
+        out_of_memory=bool(state.get("OOMKilled")),
+        started_at=_time(state.get("StartedAt")),
+        ended_at=_time(state.get("FinishedAt")),
+        error=str(state.get("Error") or "") if life is not Life.RUNNING else "",
+    )
+
+
+def _left_word(found: dict[str, Any]) -> bool:
+    """Did the runner write its last record? It always does before it exits, also with 255."""
+    folders = [m["Source"] for m in found.get("Mounts", ()) if m.get("Destination") == ATTEMPT_DIR]
+    try:
+        record = read_record(Path(folders[0])) if folders else None
+    except OSError as error:
+        raise BackendUnavailable(f"The attempt's folder can't be read: {error}") from error
+    return record is not None and record.ended
+
+
+def _time(text: str | None) -> float | None:
+    """The engine's times have nanoseconds; year 1 stands for "not yet"."""
+    if not text or text.startswith("0001-"):
+        return None
+    whole, _, rest = text.partition(".")
+    return datetime.fromisoformat(whole.removesuffix("Z") + "+00:00").timestamp() + (
+        float(f"0.{rest.rstrip('Z')}") if rest.rstrip("Z").isdigit() else 0.0
+    )

@@ -1,0 +1,88 @@
+"""The runner's exit record as backends read it (runner/README.md says what is in it)."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+RECORD_SIZE = 1024
+EXIT_TIME_LIMIT = 124
+
+
+@dataclass(frozen=True)
+class ExitRecord:
+    """What the runner wrote: at its start (`ended` False), or of the end."""
+
+    ended: bool
+    pid: int
+    pid_start: int
+    """clock ticks since boot, as in /proc/<pid>/stat"""
+    boot_id: str
+    started_at: float | None
+    ended_at: float | None
+    exit_code: int | None
+    """The runner's own exit status, worked out from what it recorded; None while it runs."""
+    peak_memory: int | None
+
+
+def read_record(attempt_dir: Path) -> ExitRecord | None:
+    """None: no runner has claimed this attempt. Follows no link, reads no more than a record.
+
+    Raises OSError where the storage does not answer.
+    """
+    try:
+        fd = os.open(
+            attempt_dir / "exit", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        )
+    except FileNotFoundError:
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        text = os.read(fd, RECORD_SIZE)
+    finally:
+        os.close(fd)
+    try:
+        raw = json.loads(text)
+    except ValueError:
+        return None
+    return _record(raw) if isinstance(raw, dict) else None
+
+
+def _record(raw: dict[str, Any]) -> ExitRecord:
+    ended = raw.get("phase") == "ended"
+    return ExitRecord(
+        ended=ended,
+        pid=_whole(raw.get("pid")) or 0,
+        pid_start=_whole(raw.get("pid_start")) or 0,
+        boot_id=str(raw.get("boot_id", "")),
+        started_at=_number(raw.get("started_at")),
+        ended_at=_number(raw.get("ended_at")),
+        exit_code=_exit_code(raw) if ended else None,
+        peak_memory=_whole(raw.get("peak_memory_bytes")),
+    )
+
+
+def _exit_code(raw: dict[str, Any]) -> int | None:
+    if raw.get("timed_out") is True:
+        return EXIT_TIME_LIMIT
+    signal = _whole(raw.get("signal"))
+    return 128 + signal if signal else _whole(raw.get("exit_code"))
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**63:
+        return None
+    return float(value)
+
+
+def _whole(value: object) -> int | None:
+    return (
+        value
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+        else None
+    )

@@ -1,0 +1,90 @@
+"""WebSockets: one Run with its log, and the changes of all Runs that a person may see."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from contextlib import aclosing
+from typing import Any
+from urllib.parse import parse_qs
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncJsonWebsocketConsumer, AsyncWebsocketConsumer
+
+from jobs import notify, watching
+from jobs.events import Bytes, End, as_json
+from jobs.models import Run
+
+NO_SUCH_RUN, NOT_SIGNED_IN, BAD_REQUEST = 4404, 4401, 4400
+"""close codes of ours"""
+
+
+class RunConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels has no types
+    """/ws/runs/<run>/?attempt=A&offset=N: state, log bytes, the end; see jobs/events.py."""
+
+    _pump: asyncio.Task[None] | None = None
+
+    async def connect(self) -> None:
+        await self.accept()
+        user = self.scope["user"]
+        if not user.is_authenticated:
+            await self.close(NOT_SIGNED_IN)
+            return
+        query = parse_qs(self.scope["query_string"].decode("ascii", "replace"))
+        try:
+            attempt, offset = (_whole(query, name) for name in ("attempt", "offset"))
+        except ValueError:
+            await self.close(BAD_REQUEST)
+            return
+        run = self.scope["url_route"]["kwargs"]["run"]
+        if not await database_sync_to_async(
+            Run.objects.visible_to(user).filter(public_id=run).exists
+        )():
+            await self.close(NO_SUCH_RUN)
+            return
+        self._pump = asyncio.create_task(self._send_events(run, attempt, offset))
+
+    async def disconnect(self, code: int) -> None:
+        if self._pump is not None:
+            self._pump.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._pump
+
+    async def _send_events(self, run: str, attempt: int, offset: int) -> None:
+        async with aclosing(watching.follow(run, attempt=attempt, offset=offset)) as events:
+            async for event in events:
+                if isinstance(event, Bytes):
+                    await self.send(bytes_data=event.frame())
+                else:
+                    await self.send(
+                        text_data=await AsyncJsonWebsocketConsumer.encode_json(as_json(event))
+                    )
+                    if isinstance(event, End):
+                        await self.close(1000)
+
+
+class EventsConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc] # Channels has no types
+    """/ws/events/: one line for every change of a Run that the person may see, so that lists stay fresh."""
+
+    async def connect(self) -> None:
+        await self.accept()
+        user = self.scope["user"]
+        if not user.is_authenticated:
+            await self.close(NOT_SIGNED_IN)
+            return
+        self._group = notify.user_group(user.pk)
+        await self.channel_layer.group_add(self._group, self.channel_name)
+
+    async def disconnect(self, code: int) -> None:
+        if hasattr(self, "_group"):
+            await self.channel_layer.group_discard(self._group, self.channel_name)
+
+    async def run_changed(self, message: dict[str, Any]) -> None:
+        await self.send_json({**message, "type": "run"})
+
+
+def _whole(query: dict[str, list[str]], name: str) -> int:
+    value = int(query.get(name, ["0"])[0])
+    if not 0 <= value < 2**63:
+        raise ValueError(name)
+    return value

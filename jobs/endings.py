@@ -1,0 +1,154 @@
+"""How a Run ended: from an exit status and the evidence to a state, a Reason and a sentence. Pure."""
+
+from __future__ import annotations
+
+import errno
+import re
+import signal
+from dataclasses import dataclass
+
+from jobs.queue import size
+from jobs.states import Reason, RunState
+
+NEVER_RAN, NOT_EXECUTABLE, NOT_FOUND, TIMED_OUT = 125, 126, 127, 124
+"""Exit statuses of the runner itself (runner/README.md)."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of an attempt whose container has ended."""
+
+    exit_code: int | None
+    """the container's own, None if nobody knows"""
+    out_of_memory: bool
+    memory: int
+    """bytes that the Run asked for"""
+    time_limit: int
+    """seconds, 0: none"""
+    timed_out: bool
+    exec_errno: int
+    log_errno: int
+    terminated_by: int | None
+    """signal that the runner was sent, in its own words"""
+    cancelled_by: str
+    """name of the person who asked for the end; empty if nobody did"""
+    program: str
+    """first word of the command"""
+    environment: str
+    error: str
+    """the engine's words when it could not start the process"""
+    log_tail: bytes
+
+
+@dataclass(frozen=True)
+class Ending:
+    state: RunState
+    reason: Reason
+    explanation: str
+
+
+def conclude(facts: Facts) -> Ending:
+    """The first line that applies wins; each line is one way to end."""
+    if facts.cancelled_by and not (facts.exit_code == 0 and facts.terminated_by is None):
+        return Ending(RunState.CANCELLED, Reason.CANCELLED, f"Cancelled by {facts.cancelled_by}.")
+    if facts.error:
+        return _failed(Reason.LAUNCH_ERROR, f"The container could not be started: {facts.error}")
+    if facts.out_of_memory:
+        return _failed(Reason.OUT_OF_MEMORY, _out_of_memory(facts))
+    if facts.exit_code is None:
+        return _failed(
+            Reason.KILLED,
+            "It was killed together with what watches over it; how far it came is in the output.",
+        )
+    if facts.exit_code == TIMED_OUT and facts.timed_out:
+        return _failed(
+            Reason.TIME_LIMIT,
+            f"Stopped at its time limit of {duration(facts.time_limit)}. Run it again with a longer one.",
+        )
+    if facts.exec_errno and facts.exit_code in (NOT_FOUND, NOT_EXECUTABLE):
+        return _failed(Reason.COMMAND_NOT_FOUND, _not_found(facts))
+    if facts.log_errno in (errno.ENOSPC, errno.EDQUOT):
+        return _failed(
+            Reason.DISK_FULL,
+            "The storage was full, so part of the output is missing. Free some space, then run it again.",
+        )
+    if facts.log_errno:
+        return _failed(
+            Reason.LOG_WRITE_FAILED,
+            f"Part of the output could not be written to the storage ({_errno(facts.log_errno)}).",
+        )
+    if facts.exit_code == 0:
+        return Ending(RunState.SUCCEEDED, Reason.NONE, "")
+    if facts.exit_code > 128 and facts.exit_code - 128 in _SIGNALS:
+        name = _SIGNALS[facts.exit_code - 128]
+        return _failed(
+            Reason.KILLED,
+            f"Killed by signal {name}, which R-Cluster did not send." + _last_words(facts),
+        )
+    return _failed(
+        Reason.EXIT_CODE, f"Ended with exit status {facts.exit_code}." + _last_words(facts)
+    )
+
+
+def _errno(number: int) -> str:
+    return errno.errorcode.get(number, str(number))
+
+
+_SIGNALS = {number.value: number.name for number in signal.Signals}
+
+
+def _failed(reason: Reason, explanation: str) -> Ending:
+    return Ending(RunState.FAILED, reason, explanation)
+
+
+def _out_of_memory(facts: Facts) -> str:
+    whole = (
+        ""
+        if facts.exit_code
+        else " One of its processes was killed although the script went on to its end."
+    )
+    return f"Ran out of memory at its limit of {size(facts.memory)}.{whole} Run it again with more memory."
+
+
+def _not_found(facts: Facts) -> str:
+    if facts.program in ("Rscript", "R"):
+        return f"There is no R in the environment “{facts.environment}”. Choose another one or tell your administrator."
+    return f"“{facts.program}” was not found in the environment “{facts.environment}”."
+
+
+def _last_words(facts: Facts) -> str:
+    line = last_error(facts.log_tail)
+    return f" {line}" if line else ""
+
+
+_ERROR = re.compile(r"^(Error\b.*|.*: (?:command )?not found)$")
+_NOISE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def last_error(tail: bytes) -> str:
+    """R's own last error, as one line; "" if the output ends without one.
+
+    R breaks a long message after "Error in f(x) :" and goes on, indented, on the next line.
+    """
+    lines = [_NOISE.sub("", line) for line in tail.decode("utf-8", "replace").splitlines()]
+    for index in range(len(lines) - 1, -1, -1):
+        if _ERROR.match(lines[index]):
+            text = lines[index].strip()
+            if text.endswith(":") and index + 1 < len(lines):
+                text = f"{text} {lines[index + 1].strip()}"
+            return text if len(text) <= 300 else text[:299] + "…"
+    return ""
+
+
+def duration(seconds: float) -> str:
+    """45 s, 5 min, 1 h 30 min, 2 d 4 h"""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    units = [(86400, "d"), (3600, "h"), (60, "min"), (1, "s")]
+    parts = []
+    for length, name in units:
+        count, seconds = divmod(seconds, length)
+        if count:
+            parts.append(f"{count} {name}")
+    return " ".join(parts[:2])

@@ -1,0 +1,96 @@
+"""Tell the web processes that a Run changed, and the backend worker that there is work.
+
+Both are only accelerators: watchers re-read, and supervision makes its pass, without them.
+So nothing here ever raises to the caller because Redis is away; it is logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import TYPE_CHECKING, TypedDict
+
+from channels.layers import get_channel_layer
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from rcluster_site.celery import app
+
+if TYPE_CHECKING:
+    from jobs.models import Run
+
+log = logging.getLogger(__name__)
+
+
+class RunChanged(TypedDict):
+    """All that ever travels through the channel layer: never log text."""
+
+    type: str
+    run: str
+    task: str
+    number: int
+    state: str
+    reason: str
+    explanation: str
+
+
+def run_group(run: str) -> str:
+    return f"run.{run}"
+
+
+def user_group(user_pk: int) -> str:
+    return f"user.{user_pk}"
+
+
+def run_changed(run: Run) -> None:
+    """Publish the Run's state to whoever watches it. Call on commit; `run.task` must be loaded."""
+    message = RunChanged(
+        type="run.changed",
+        run=run.public_id,
+        task=run.task.public_id,
+        number=run.number,
+        state=run.state,
+        reason=run.reason,
+        explanation=run.explanation,
+    )
+    _publisher.send([run_group(run.public_id), user_group(run.task.owner_id)], message)
+
+
+def wake_supervision() -> None:
+    """Make the backend worker look now instead of at its next pass. Call on commit."""
+    try:
+        app.send_task("jobs.steps.wake_supervision", expires=30)
+    except (OperationalError, RedisError, OSError) as error:
+        log.warning("No message to the backend worker (it looks every second anyway): %s", error)
+
+
+class _Publisher:
+    """One thread with one event loop, so that a publish does not open a connection each time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def send(self, groups: list[str], message: RunChanged) -> None:
+        asyncio.run_coroutine_threadsafe(self._send(groups, message), self._running_loop())
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name="notify", daemon=True).start()
+            return self._loop
+
+    async def _send(self, groups: list[str], message: RunChanged) -> None:
+        layer = get_channel_layer()
+        if layer is None:
+            return
+        for group in groups:
+            try:
+                await layer.group_send(group, message)
+            except (RedisError, OSError) as error:
+                log.warning("Run %s changed, but watchers were not told: %s", message["run"], error)
+
+
+_publisher = _Publisher()

@@ -1,0 +1,57 @@
+"""Which backend the site uses, and how it is made from the settings."""
+
+from __future__ import annotations
+
+import socket
+
+from django.conf import settings
+
+from jobs.backends.base import Backend
+from jobs.backends.registry import BackendConfig, make_backend, probe_docker
+from jobs.models import Site
+
+NAMES = ("docker", "local")
+
+
+class UnknownBackend(ValueError):
+    """There is no backend of that name; the message lists those there are."""
+
+
+def backend_for(name: str) -> Backend:
+    """A working backend object for this machine, from the settings."""
+    return make_backend(
+        name,
+        config=BackendConfig(
+            installation=Site.load().installation,
+            machine=socket.gethostname(),
+            runner_dir=settings.RCLUSTER_RUNNER_DIR,
+            state_dir=settings.RCLUSTER_HOME / "backend-state",
+            docker_host=settings.RCLUSTER_DOCKER_HOST,
+            cpus=settings.RCLUSTER_CPUS,
+            memory=int(settings.RCLUSTER_MEMORY) if settings.RCLUSTER_MEMORY else None,
+        ),
+    )
+
+
+def choose_backend(wanted: str) -> str:
+    """`wanted`, or for "auto" the stored choice, or at first Docker if it answers, else local."""
+    if wanted not in (*NAMES, "auto"):
+        raise UnknownBackend(f"There is no backend “{wanted}”: choose {', '.join(NAMES)} or auto.")
+    if wanted != "auto":
+        return wanted
+    return Site.load().backend or (
+        "docker" if probe_docker(settings.RCLUSTER_DOCKER_HOST).ok else "local"
+    )
+
+
+def store_backend(name: str) -> Site:
+    """Make `name` the backend of new Runs and note what it can do, for pages and checks."""
+    capabilities = backend_for(name).capabilities
+    site = Site.load()
+    site.backend = name
+    site.backend_has_images = capabilities.images
+    site.backend_memory = capabilities.memory
+    site.backend_network = capabilities.network
+    site.backend_notes = list(capabilities.notes)
+    site.save()
+    return site

@@ -1,0 +1,160 @@
+"""What a backend says of a container -> where its Run is. Safe to repeat, in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from django.conf import settings
+from django.utils import timezone
+
+from jobs import attempts
+from jobs.attempts import Permit, Record
+from jobs.backends.base import Backend, ContainerStatus, Life
+from jobs.endings import NEVER_RAN, Facts, conclude, duration
+from jobs.models import Run
+from jobs.states import ACTIVE, Reason, RunState
+from jobs.supervision.launching import back_to_queue
+from jobs.supervision.spec import command_of
+from jobs.transitions import advance
+
+START_GRACE = 15.0
+"""seconds that a launch may take to become visible before it counts as never started"""
+DEADLINE_GRACE = 30.0
+"""seconds beyond limit and grace that the runner is given to end a Run before the engine does"""
+
+Remove = Callable[[Backend, str], None]
+
+
+def observe(run: Run, status: ContainerStatus, backend: Backend, *, remove: Remove) -> None:
+    """Move the Run to where its container is. Raises BackendUnavailable, OSError: nothing moved."""
+    if status.life is Life.RUNNING:
+        if run.state == RunState.STARTING:
+            started = _moment(status.started_at) or timezone.now()
+            advance(run, RunState.RUNNING, since={RunState.STARTING}, started_at=started)
+        else:
+            _enforce_deadline(run, backend)
+    elif status.life is Life.ENDED:
+        _finish(run, status, backend, remove)
+    elif run.state == RunState.STARTING and overdue(run):
+        never_started(run, backend)
+
+
+def missing(run: Run, backend: Backend) -> None:
+    """The engine answers and its list has no container of this Run."""
+    if run.state == RunState.STARTING:
+        if overdue(run):
+            never_started(run, backend)
+    elif backend.status(run.handle) is None:
+        _gone(run)
+
+
+def never_started(run: Run, backend: Backend) -> None:
+    """Back to the queue if the permit can be revoked; otherwise it did start, and is lost if it is gone."""
+    if back_to_queue(run, Reason.NEVER_STARTED, "The last start came to nothing; it starts again."):
+        backend.remove(run.handle)
+    elif backend.status(run.handle) is None:
+        _gone(run)
+
+
+def overdue(run: Run) -> bool:
+    return run.placed_at is None or (timezone.now() - run.placed_at).total_seconds() > START_GRACE
+
+
+def _enforce_deadline(run: Run, backend: Backend) -> None:
+    """The runner ends a Run at its limit; this is for a runner that can't."""
+    if run.time_limit and run.started_at:
+        over = (timezone.now() - run.started_at).total_seconds() - run.time_limit
+        if over > settings.RCLUSTER_GRACE + DEADLINE_GRACE:
+            backend.kill(run.handle)
+
+
+def _finish(run: Run, status: ContainerStatus, backend: Backend, remove: Remove) -> None:
+    if (
+        run.state == RunState.STARTING
+        and status.exit_code in (NEVER_RAN, None)
+        and not status.error
+        and attempts.permit(run.public_id, run.attempt) is not Permit.TAKEN
+    ):
+        never_started(run, backend)
+        return
+    record = attempts.read_record(run.public_id, run.attempt)
+    record = record if record is not None and record.ended else None
+    started = run.started_at or _moment(status.started_at) or run.placed_at
+    ending = conclude(_facts(run, status, record, started))
+    moved = advance(
+        run,
+        ending.state,
+        since=ACTIVE,
+        reason=ending.reason,
+        explanation=ending.explanation,
+        started_at=started,
+        exit_code=status.exit_code,
+        log_size=attempts.log_size(run.public_id, run.attempt),
+        log_dropped=record.log_dropped if record else 0,
+        peak_memory=(record.peak_memory if record else None) or status.peak_memory,
+        cpu_seconds=record.cpu_seconds if record else None,
+    )
+    if moved:
+        remove(backend, run.handle)
+
+
+def _facts(
+    run: Run, status: ContainerStatus, record: Record | None, started: datetime | None
+) -> Facts:
+    ran_for = (timezone.now() - started).total_seconds() if started else 0.0
+    return Facts(
+        exit_code=status.exit_code,
+        out_of_memory=status.out_of_memory,
+        memory=run.memory,
+        time_limit=run.time_limit,
+        # The script could forge the record: a time limit also needs the time to have passed.
+        timed_out=bool(record and record.timed_out and 0 < run.time_limit <= ran_for + 1),
+        exec_errno=record.exec_errno if record else 0,
+        log_errno=record.log_errno if record else 0,
+        terminated_by=record.terminated_by if record else None,
+        cancelled_by=run.cancel_requested_by.get_username() if run.cancel_requested_by else "",
+        program=command_of(run)[0],
+        environment=run.environment.name,
+        error=status.error,
+        log_tail=attempts.log_tail(run.public_id, run.attempt),
+    )
+
+
+def _gone(run: Run) -> None:
+    """Positive word that the container is no more, and none of how it ended."""
+    log_size = attempts.log_size(run.public_id, run.attempt)
+    if run.cancel_requested_by is not None:
+        advance(
+            run,
+            RunState.CANCELLED,
+            since=ACTIVE,
+            reason=Reason.CANCELLED,
+            explanation=f"Cancelled by {run.cancel_requested_by.get_username()}.",
+            log_size=log_size,
+        )
+    elif run.retry_if_lost:
+        advance(
+            run,
+            RunState.QUEUED,
+            since=ACTIVE,
+            reason=Reason.NODE_LOST_RETRY,
+            explanation=f"Its container on {run.machine} is gone; it starts again, as its owner allowed.",
+            machine="",
+            placed_at=None,
+            started_at=None,
+        )
+    else:
+        ran = (timezone.now() - run.started_at).total_seconds() if run.started_at else 0
+        advance(
+            run,
+            RunState.FAILED,
+            since=ACTIVE,
+            reason=Reason.NODE_LOST,
+            explanation=f"Its container on {run.machine} was gone after {duration(ran)}, with no word of its end.",
+            log_size=log_size,
+        )
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, tz=UTC)

@@ -1,0 +1,164 @@
+"""The timer, the lease and the order of a pass."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from django.db import DatabaseError, close_old_connections
+from django.utils import timezone
+
+from jobs import site
+from jobs.backends.base import Backend, BackendUnavailable
+from jobs.lease import LeaseKeeper
+from jobs.models import Machine, Run, Site
+from jobs.supervision import observing
+from jobs.supervision.cancelling import Canceller
+from jobs.supervision.launching import Launcher
+from jobs.supervision.reconciling import Reconciler
+from jobs.supervision.scheduling import schedule
+
+log = logging.getLogger(__name__)
+
+PASS_EVERY = 1.0
+RECONCILE_EVERY = 5.0
+MACHINES_EVERY = 5.0
+"""seconds"""
+
+
+class Supervisor:
+    """One process's supervision. `start()` runs it in threads of its own until `stop()`."""
+
+    def __init__(self) -> None:
+        self._lease = LeaseKeeper("supervision")
+        self._backends: dict[str, Backend] = {}
+        self._launcher = Launcher(may_launch=self._lease.still_ours, done=self._heard_of)
+        self._canceller = Canceller()
+        self._reconciler = Reconciler(
+            is_launching=self._launcher.is_launching, remove=self._launcher.remove_later
+        )
+        self._heard: set[str] = set()
+        """handles that something may have happened to since the last pass"""
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._next_reconcile = 0.0
+        self._next_machines = 0.0
+        self._thread = threading.Thread(target=self._loop, name="supervision", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Make a pass now instead of within a second. Any thread."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Stop looking and give the lease back; Runs go on."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+        self._launcher.close()
+        for backend in self._backends.values():
+            backend.close()
+        self._lease.release()
+
+    def _loop(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                close_old_connections()
+                self.run_pass()
+            except DatabaseError:
+                log.exception("The database does not answer; trying again")
+            except Exception:
+                # Whatever it was must not end supervision: the next pass starts from the database again.
+                log.exception("A pass failed; the next one starts afresh")
+            self._wake.wait(PASS_EVERY)
+            self._wake.clear()
+        close_old_connections()
+
+    def run_pass(self) -> None:
+        """Everything once, in the order that frees room before giving it away."""
+        if not self._lease.hold():
+            return
+        current = self._current()
+        self._observe_heard()
+        self._press_cancels()
+        if current is not None:
+            schedule(current, lambda run: self._launcher.submit(run, current))
+        now = time.monotonic()
+        if now >= self._next_reconcile:
+            self._next_reconcile = now + RECONCILE_EVERY
+            for name in self._in_use():
+                self._reconciler.reconcile(self._backend(name))
+        if current is not None and now >= self._next_machines:
+            self._next_machines = now + MACHINES_EVERY
+            _note_machines(current)
+
+    def _current(self) -> Backend | None:
+        """The backend that new Runs start on; None before the first set-up."""
+        name = Site.load().backend
+        return self._backend(name) if name else None
+
+    def _backend(self, name: str) -> Backend:
+        if name not in self._backends:
+            backend = site.backend_for(name)
+            backend.watch(self._heard_of)
+            self._backends[name] = backend
+        return self._backends[name]
+
+    def _in_use(self) -> set[str]:
+        """Those of active Runs, and those we hold already: they may have containers to sweep."""
+        return set(
+            Run.objects.active().order_by().values_list("backend", flat=True).distinct()
+        ) | set(self._backends)
+
+    def _heard_of(self, handle: str) -> None:
+        with self._lock:
+            self._heard.add(handle)
+        self.wake()
+
+    def _observe_heard(self) -> None:
+        with self._lock:
+            handles, self._heard = self._heard, set()
+        if not handles:
+            return
+        runs = Run.objects.active().filter(public_id__in=[_run_of(handle) for handle in handles])
+        for run in runs.select_related("task", "environment", "cancel_requested_by"):
+            if run.handle in handles and not self._launcher.is_launching(run):
+                backend = self._backend(run.backend)
+                try:
+                    status = backend.status(run.handle)
+                    if status is not None:
+                        observing.observe(run, status, backend, remove=self._launcher.remove_later)
+                except (BackendUnavailable, OSError) as error:
+                    log.warning("Run %s can't be observed now: %s", run.public_id, error)
+
+    def _press_cancels(self) -> None:
+        asked = Run.objects.active().filter(cancel_requested_at__isnull=False)
+        runs = list(asked.select_related("task", "cancel_requested_by"))
+        for run in runs:
+            self._canceller.press(run, self._backend(run.backend))
+        self._canceller.forget_all_but({run.handle for run in runs})
+
+
+def _note_machines(backend: Backend) -> None:
+    """What pages show of machines, and what submit() refuses by."""
+    try:
+        offers = backend.offers()
+    except BackendUnavailable:
+        return
+    for offer in offers:
+        Machine.objects.update_or_create(
+            backend=backend.name,
+            name=offer.machine,
+            defaults={"cpus": offer.cpus, "memory": offer.memory, "heard_at": timezone.now()},
+        )
+
+
+def _run_of(handle: str) -> str:
+    """The Run's id in `rcluster-<run>-<attempt>`; "" in a foreign name."""
+    parts = handle.split("-")
+    return parts[1] if len(parts) == 3 else ""

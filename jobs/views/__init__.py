@@ -1,0 +1,1 @@
+"""Pages and their htmx fragments. Thin: rows through visible_to(), changes through services."""

@@ -1,0 +1,41 @@
+"""Who may see a page, and what a signed-out page fragment answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, cast
+
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.views.decorators.cache import never_cache
+
+from accounts.models import User
+
+
+class SignedInRequest(HttpRequest):
+    """A request whose user is known."""
+
+    user: User  # type: ignore[assignment]
+    htmx: Any
+
+
+type_of_view = Callable[Concatenate[SignedInRequest, ...], HttpResponseBase]
+
+
+def signed_in(view: type_of_view) -> Callable[..., HttpResponseBase]:
+    """Only for people who are signed in. A fragment answers 401, so that the page that asks keeps
+    what is typed in it and says that the session ended; a whole page goes to the login."""
+
+    @wraps(view)
+    @never_cache
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            if request.headers.get("HX-Request"):
+                return HttpResponse("Your session has ended.", status=401, content_type="text/plain")
+            # Back to a page after the login, never to an address that only takes POST.
+            there = request.get_full_path() if request.method == "GET" else "/"
+            return redirect_to_login(there)
+        return view(cast(SignedInRequest, request), *args, **kwargs)
+
+    return wrapper

@@ -1,0 +1,148 @@
+"""A Task: the console and the parts of it that refresh themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from files import storage
+from files.safe import Entry, UnsafePath
+from jobs import runlog
+from jobs.models import Environment, Run, Site, Task
+from jobs.views import capacity, choices
+from jobs.views.guard import SignedInRequest, signed_in
+from jobs.views.outcomes import file_url, outcomes
+
+HISTORY = 30
+
+
+def _task(request: SignedInRequest, public_id: str) -> Task:
+    tasks = Task.objects.visible_to(request.user).select_related("owner", "environment")
+    return get_object_or_404(tasks, public_id=public_id)
+
+
+def _runs(task: Task, start: int = 0) -> dict[str, Any]:
+    runs = list(Run.objects.filter(task=task).order_by("-id")[start : start + HISTORY + 1])
+    for run in runs:
+        run.task = task
+    return {
+        "runs": runs[:HISTORY],
+        "next_start": start + HISTORY if len(runs) > HISTORY else None,
+        "task": task,
+    }
+
+
+@signed_in
+@require_GET
+def task(request: SignedInRequest, task: str) -> HttpResponse:
+    """The console. `?run=` chooses whose output is shown, `?file=code/x.R` what is edited."""
+    found = _task(request, task)
+    history = _runs(found)
+    site = Site.load()
+    environments = list(Environment.objects.filter(retired_at__isnull=True, uses_image=site.backend_has_images))
+    shown_run = _chosen(found, request.GET.get("run", ""), history["runs"])
+    Task.objects.filter(pk=found.pk).update(used_at=timezone.now())
+    context = {
+        **history,
+        "shown_run": shown_run,
+        "environments": environments,
+        "environment_slug": found.environment.slug if found.environment else _default_slug(environments),
+        "cpus_choices": choices.cpus(found.cpus),
+        "memory_choices": choices.memory(found.memory),
+        "time_choices": choices.time_limits(found.time_limit),
+        "free": capacity.total(),
+        "site": site,
+        "console": _console(found, shown_run),
+    }
+    return render(request, "task/page.html", context)
+
+
+@signed_in
+@require_GET
+def task_history(request: SignedInRequest, task: str) -> HttpResponse:
+    """The list of Runs. `start` continues it."""
+    start = request.GET.get("start", "0")
+    context = _runs(_task(request, task), int(start) if start.isdecimal() else 0)
+    context["shown_id"] = request.GET.get("run", "")
+    return render(request, "task/history.html", context)
+
+
+@signed_in
+@require_GET
+def task_free(request: SignedInRequest, task: str) -> HttpResponse:
+    """What is free now, beside the choices of the Run panel."""
+    return render(request, "task/free.html", {"free": capacity.total(), "task": _task(request, task)})
+
+
+@signed_in
+@require_GET
+def console_run(request: SignedInRequest, task: str, run: str) -> HttpResponse:
+    """Headline and files of one Run, above and below its output."""
+    found = get_object_or_404(Run.objects.filter(task=_task(request, task)).select_related("task"), public_id=run)
+    part = "task/results.html" if request.GET.get("part") == "results" else "task/headline.html"
+    return render(request, part, {"run": found, "outcomes": outcomes(found) if "results" in part else []})
+
+
+def _chosen(task: Task, public_id: str, newest: list[Run]) -> Run | None:
+    if public_id:
+        chosen = Run.objects.filter(task=task, public_id=public_id).first()
+        if chosen:
+            chosen.task = task
+            return chosen
+    return newest[0] if newest else None
+
+
+def _default_slug(environments: list[Environment]) -> str:
+    return next((each.slug for each in environments if each.is_default), "")
+
+
+def _console(task: Task, run: Run | None) -> dict[str, Any]:
+    """What the islands of the console start with, so that nothing has to be asked for first."""
+    return {
+        "task": task.public_id,
+        "name": task.name,
+        "api": reverse("home") + f"api/v1/tasks/{task.public_id}",
+        "page": task.get_absolute_url(),
+        "areas": {area: [_as_json(task, area, entry) for entry in _entries(task, area)] for area in storage.AREAS},
+        "run": log_of(run) if run else None,
+        "lastScript": run.script_path if run else "",
+    }
+
+
+def log_of(run: Run) -> dict[str, Any]:
+    """What the log island needs to know of a Run."""
+    return {
+        "run": run.public_id,
+        "number": run.number,
+        "attempt": run.attempt,
+        "size": runlog.size(run.public_id, run.attempt),
+        "final": run.is_final,
+        "page": run.get_absolute_url(),
+        "script": run.script_path,
+    }
+
+
+def _entries(task: Task, area: str) -> list[Entry]:
+    try:
+        return storage.area(task.public_id, area).entries()
+    except (OSError, UnsafePath):
+        # The page comes without files; the tree asks again and says what is wrong.
+        return []
+
+
+def _as_json(task: Task, area: str, entry: Entry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "path": entry.path,
+        "kind": entry.kind,
+        "size": entry.size,
+        "modified_at": entry.modified_at.isoformat().replace("+00:00", "Z"),
+        "url": file_url(task.public_id, area, entry.path),
+    }
+
+

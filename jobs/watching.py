@@ -1,0 +1,264 @@
+"""Watching a Run: one watcher per Run and process, however many sockets look at it.
+
+The watcher re-reads the Run when the channel layer says that it changed (and every few seconds,
+should Redis be away), and looks at the log file about every 50 ms. Each follower pulls what lies
+beyond its own offset at its own speed, so a slow reader delays nobody and buffers nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+import weakref
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from typing import TypeVar
+
+from channels.layers import get_channel_layer
+from django.db import DatabaseError, close_old_connections
+from redis.exceptions import RedisError
+
+from jobs import notify, runlog
+from jobs.events import Bytes, End, Event, Reset, State
+from jobs.models import Run
+
+log = logging.getLogger(__name__)
+
+LOOK_FAST, LOOK_SLOW = 0.015, 0.05
+"""seconds between looks at a log that grew lately or is expected to, and at a quiet one"""
+FAST_FOR = 2.0
+"""seconds without a byte until looks become slow"""
+REREAD_EVERY = 5.0
+"""seconds between looks at the Run's row when no message comes"""
+RECENT = 1024**2
+"""bytes of a log's end kept in memory, so that many followers cost one read"""
+
+T = TypeVar("T")
+_threads = ThreadPoolExecutor(8, thread_name_prefix="watch")
+
+
+async def follow(run: str, *, attempt: int = 0, offset: int = 0) -> AsyncGenerator[Event, None]:
+    """State, Reset, Bytes and finally End of a Run, from `offset` of `attempt` on (0: the latest).
+
+    Bytes come without gap or overlap. Returns after End, also when the Run is long over.
+    """
+    watched = _watch(run)
+    try:
+        async with aclosing(watched.events(attempt, offset)) as events:
+            async for event in events:
+                yield event
+    finally:
+        watched.leave()
+
+
+async def log_bytes(run: str, *, attempt: int, offset: int) -> AsyncGenerator[bytes, None]:
+    """The log as it grows, until the Run ends or another attempt begins."""
+    async with aclosing(follow(run, attempt=attempt, offset=offset)) as events:
+        async for event in events:
+            if isinstance(event, Bytes):
+                yield event.data
+            elif isinstance(event, Reset):
+                return
+
+
+class _Watched:
+    """The shared part: the Run's state, the log's size and its most recent bytes."""
+
+    def __init__(self, run: str, forget: Callable[[], None]) -> None:
+        self.run = run
+        self.state: State | None = None
+        self.size: int | None = None
+        """bytes of the present attempt's log; None until the first look"""
+        self._whole = False
+        """the Run has ended and the log's size is final"""
+        self._recent = bytearray()
+        self._changed = asyncio.Event()
+        self._stale = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._followers = 0
+        self._forget = forget
+        self._tasks = [
+            # A fresh context: the watcher outlives the request that happened to start it.
+            asyncio.create_task(work, context=contextvars.Context())
+            for work in (self._read_states(), self._hear_changes(), self._read_log())
+        ]
+        for task in self._tasks:
+            task.add_done_callback(self._over)
+
+    def join(self) -> None:
+        self._followers += 1
+
+    def leave(self) -> None:
+        self._followers -= 1
+        if self._followers == 0:
+            for task in self._tasks:
+                task.cancel()
+            self._forget()
+
+    async def events(self, attempt: int, offset: int) -> AsyncGenerator[Event, None]:
+        told: State | None = None
+        while True:
+            changed, state, size = self._changed, self.state, self.size
+            if self._failure is not None:
+                raise self._failure
+            if state is not None and state != told:
+                if attempt and state.attempt != attempt:
+                    yield Reset(state.attempt)
+                    offset = 0
+                attempt, told = state.attempt, state
+                yield state
+            elif state is None or size is None:
+                await changed.wait()
+            elif offset > size:
+                yield Reset(attempt)
+                offset = 0
+            elif offset < size:
+                data = self._recent_from(offset, size) or await self._read(attempt, offset)
+                if data:
+                    yield Bytes(offset, data)
+                    offset += len(data)
+                else:
+                    # Shorter than the last look said: the next look tells.
+                    await changed.wait()
+            elif self._whole:
+                yield End(attempt, offset, state.state)
+                return
+            else:
+                await changed.wait()
+
+    def _recent_from(self, offset: int, size: int) -> bytes:
+        start = offset - (size - len(self._recent))
+        return bytes(self._recent[start : start + runlog.CHUNK]) if start >= 0 else b""
+
+    async def _read(self, attempt: int, offset: int) -> bytes:
+        return await _in_thread(lambda: runlog.read(self.run, attempt, offset))
+
+    def _announce(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._failure = task.exception()
+            self._announce()
+
+    # The Run's row.
+
+    async def _read_states(self) -> None:
+        while True:
+            self._stale.clear()
+            try:
+                state = await _in_thread(self._load)
+            except DatabaseError as error:
+                log.warning("Run %s can't be read now: %s", self.run, error)
+            else:
+                if state != self.state:
+                    if self.state is not None and self.state.attempt != state.attempt:
+                        self.size = None
+                        self._recent.clear()
+                    self.state = state
+                    self._announce()
+                if state.is_final:
+                    return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stale.wait(), REREAD_EVERY)
+
+    def _load(self) -> State:
+        close_old_connections()
+        return State.of(
+            Run.objects.select_related("task").defer("script_text", "stdin").get(public_id=self.run)
+        )
+
+    async def _hear_changes(self) -> None:
+        layer = get_channel_layer()
+        if layer is None:
+            return
+        while True:
+            try:
+                channel = await layer.new_channel()
+                await layer.group_add(notify.run_group(self.run), channel)
+                try:
+                    # What changed between the first look and now would never be told.
+                    self._stale.set()
+                    while True:
+                        await layer.receive(channel)
+                        self._stale.set()
+                finally:
+                    await layer.group_discard(notify.run_group(self.run), channel)
+            except (RedisError, OSError) as error:
+                log.warning(
+                    "No news of Run %s from Redis, looking every %s s: %s",
+                    self.run,
+                    REREAD_EVERY,
+                    error,
+                )
+                await asyncio.sleep(REREAD_EVERY)
+
+    # The log.
+
+    async def _read_log(self) -> None:
+        quiet = 0.0
+        while not self._whole:
+            changed, state = self._changed, self.state
+            if state is not None and await self._look(state):
+                quiet = 0.0
+                continue
+            if state is not None and state.is_final and state is self.state:
+                # Looked after the end was known, and nothing new: that is all.
+                self._whole = True
+                self._announce()
+                return
+            wait = LOOK_FAST if quiet < FAST_FOR else LOOK_SLOW
+            quiet += wait
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), wait)
+                quiet = 0.0
+
+    async def _look(self, state: State) -> bool:
+        """One look at the log; True if it may hold more than we know by now."""
+        before = self.size or 0
+        try:
+            look = await _in_thread(
+                lambda: runlog.look(self.run, state.attempt, before, limit=RECENT, tail=RECENT)
+            )
+        except OSError as error:
+            log.warning("The log of Run %s can't be read now: %s", self.run, error)
+            await asyncio.sleep(1)
+            return True
+        if self.state is None or self.state.attempt != state.attempt:
+            return True
+        size = look.offset + len(look.data) if look.data else look.size
+        if size == self.size:
+            return False
+        if look.size < before or look.offset != before:
+            self._recent.clear()
+        self._recent += look.data
+        del self._recent[: max(0, len(self._recent) - RECENT)]
+        first, self.size = self.size is None, size
+        self._announce()
+        return not first or bool(look.data)
+
+
+async def _in_thread(function: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(_threads, function)
+
+
+_by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Watched]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def _watch(run: str) -> _Watched:
+    watchers = _by_loop.setdefault(asyncio.get_running_loop(), {})
+    watched = watchers.get(run)
+    if watched is None:
+
+        def forget() -> None:
+            watchers.pop(run, None)
+
+        watched = watchers[run] = _Watched(run, forget)
+    watched.join()
+    return watched

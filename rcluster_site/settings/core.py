@@ -1,0 +1,37 @@
+"""Apps, language, time."""
+
+from pathlib import Path
+
+from rcluster_site import env
+
+ENV = env.read()
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+DEBUG = ENV.flag("RCLUSTER_DEBUG")
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "channels",
+    "rest_framework",
+    "drf_spectacular",
+    "django_htmx",
+    "django_vite",
+    "accounts",
+    "files",
+    "jobs",
+]
+
+AUTH_USER_MODEL = "accounts.User"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+ROOT_URLCONF = "rcluster_site.urls"
+ASGI_APPLICATION = "rcluster_site.asgi.application"
+
+LANGUAGE_CODE = "en"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = ENV.text("RCLUSTER_TIME_ZONE")

@@ -1,0 +1,19 @@
+"""Addresses: a contract that clients and scripts lean on."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
+from jobs.api.urls import docs
+
+from rcluster_site.health import healthz, readyz
+
+urlpatterns = [
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
+    path("admin/", admin.site.urls),
+    path("api/v1/schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("api/docs/", docs, name="api-docs"),
+    path("api/v1/", include("jobs.api.urls")),
+    path("", include("accounts.urls")),
+    path("", include("jobs.views.urls")),
+]

@@ -1,0 +1,16 @@
+"""The portal's settings for tests: a home of its own per test session, set before Django is loaded."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+_HOME = tempfile.mkdtemp(prefix="rcluster-test-", dir=os.environ.get("RCLUSTER_TEST_TMP", "/tmp"))
+# The ordinary user who runs scripts must reach the storage in it.
+Path(_HOME).chmod(0o755)
+os.environ["RCLUSTER_HOME"] = _HOME
+os.environ["RCLUSTER_SECRET_KEY"] = "only-for-tests"
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rcluster_site.settings")
+for _name in ("RCLUSTER_STORAGE", "RCLUSTER_REDIS_SOCKET", "RCLUSTER_BACKEND"):
+    os.environ.pop(_name, None)

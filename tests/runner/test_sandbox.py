@@ -1,0 +1,96 @@
+"""The runner as the parent of a real bubblewrap, as an ordinary user."""
+
+import shutil
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from .kit import IS_ROOT, PERSON, Attempt, a_mark, ended, having, until
+
+FLAGS = [
+    *("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"),
+    *("--unshare-user", "--unshare-pid", "--unshare-ipc"),
+    *("--new-session", "--die-with-parent", "--info-fd", "9"),
+]
+INFO = ("--sandbox-info-fd", "9")
+
+
+@pytest.fixture
+def person(attempt: Attempt) -> list[str | Path]:
+    """What stands in front of the runner so that it is an ordinary user's."""
+    if shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed")
+    return [attempt.binaries.enter, "--user", f"{PERSON}:{PERSON}", "--"] if IS_ROOT else []
+
+
+def sandboxed(script: str) -> Sequence[str]:
+    return ["bwrap", *FLAGS, "--", "sh", "-c", script]
+
+
+def test_the_exit_code_comes_through(attempt: Attempt, person: list[str | Path]) -> None:
+    assert attempt.run(*sandboxed("echo inside; exit 7"), before=person, options=INFO) == 7
+    assert attempt.log == b"inside\n"
+    assert attempt.record["exit_code"] == 7
+
+
+def test_a_handler_inside_finishes(attempt: Attempt, person: list[str | Path]) -> None:
+    script = "trap 'echo bye; exit 5' TERM; echo ready; sleep 1000 & wait"
+    process = attempt.start(*sandboxed(script), before=person, options=INFO)
+    attempt.wait_for_log(b"ready\n")
+    process.terminate()
+    assert ended(process) == 5
+    assert attempt.log == b"ready\nbye\n"
+    assert attempt.record["terminated_by"] == signal.SIGTERM
+
+
+def test_a_handler_inside_finishes_at_the_time_limit(
+    attempt: Attempt, person: list[str | Path]
+) -> None:
+    script = "trap 'echo bye; exit 5' TERM; echo ready; sleep 1000 & wait"
+    options = [*INFO, "--time-limit", "0.4"]
+    assert attempt.run(*sandboxed(script), before=person, options=options) == 124
+    assert attempt.log == b"ready\nbye\n"
+    assert (attempt.record["exit_code"], attempt.record["timed_out"]) == (5, True)
+
+
+def test_the_kill_takes_the_whole_tree(attempt: Attempt, person: list[str | Path]) -> None:
+    mark = a_mark()
+    script = f"trap '' TERM; (setsid sleep {mark} &); sleep {mark} & echo ready; wait; wait"
+    process = attempt.start(*sandboxed(script), before=person, options=[*INFO, "--grace", "0.3"])
+    attempt.wait_for_log(b"ready\n")
+    until(lambda: len(having(mark)) >= 3, "the sleepers")
+    asked = time.monotonic()
+    process.terminate()
+    assert ended(process) == 137
+    assert time.monotonic() - asked < 2
+    assert having(mark) == []
+
+
+def test_nothing_outlives_a_killed_runner(attempt: Attempt, person: list[str | Path]) -> None:
+    mark = a_mark()
+    script = f"setsid sleep {mark} & echo ready; wait"
+    process = attempt.start(*sandboxed(script), before=person, options=INFO)
+    attempt.wait_for_log(b"ready\n")
+    until(lambda: len(having(mark)) >= 2, "the sleeper")
+    process.kill()
+    assert ended(process) == -signal.SIGKILL
+    until(lambda: not having(mark), "the end of the tree")
+
+
+def test_a_term_at_any_moment_ends_it(attempt: Attempt, person: list[str | Path]) -> None:
+    """Also before the sandbox is known or has made its group. Each round waits a bit longer."""
+    for step in range(3 if attempt.binaries.is_asan else 9):
+        mark = a_mark()
+        attempt.prepare()
+        process = attempt.start(*sandboxed(f"sleep {mark}"), before=person, options=INFO)
+        until(lambda: attempt.claims != [], "the claim")
+        wait = time.monotonic() + step * 0.002
+        until(lambda wait=wait: time.monotonic() > wait, "the moment")  # type: ignore[misc]
+        process.terminate()
+        assert ended(process) == 143
+        assert having(mark) == []
+        for path in attempt.folder.iterdir():
+            path.unlink()
