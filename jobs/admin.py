@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Generic, TypeVar
+
 from django.contrib import admin
+from django.db.models import Model
 from django.http import HttpRequest
 
 from jobs.models import Environment, Machine, Run, RunEvent, Site, Task
 
+Row = TypeVar("Row", bound=Model)
 
-class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
+
+class ReadOnly(admin.ModelAdmin[Row], Generic[Row]):
     """Rows that only the system writes."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -22,7 +27,7 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Environment)
-class EnvironmentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class EnvironmentAdmin(admin.ModelAdmin[Environment]):
     list_display = ("name", "image", "uses_image", "pull_policy", "is_default", "retired_at")
     list_filter = ("uses_image", "pull_policy")
     prepopulated_fields = {"slug": ("name",)}  # noqa: RUF012 - Django's own form of declaration
@@ -33,7 +38,7 @@ class EnvironmentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Task)
-class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class TaskAdmin(admin.ModelAdmin[Task]):
     list_display = ("name", "owner", "environment", "cpus", "memory", "used_at")
     list_select_related = ("owner", "environment")
     search_fields = ("name", "public_id", "owner__username")
@@ -48,7 +53,7 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
-class TimelineInline(admin.TabularInline):  # type: ignore[type-arg]
+class TimelineInline(admin.TabularInline[RunEvent, Run]):
     model = RunEvent
     extra = 0
     can_delete = False
@@ -59,7 +64,7 @@ class TimelineInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Run)
-class RunAdmin(ReadOnly):
+class RunAdmin(ReadOnly[Run]):
     list_display = (
         "public_id",
         "task",
@@ -78,10 +83,10 @@ class RunAdmin(ReadOnly):
 
 
 @admin.register(Machine)
-class MachineAdmin(ReadOnly):
+class MachineAdmin(ReadOnly[Machine]):
     list_display = ("name", "backend", "cpus", "memory", "heard_at")
 
 
 @admin.register(Site)
-class SiteAdmin(ReadOnly):
+class SiteAdmin(ReadOnly[Site]):
     list_display = ("installation", "backend", "backend_memory", "backend_network")

@@ -68,6 +68,8 @@ static const nanos RETRY = 200 * MS;        /* between two tries to write to a s
 static const nanos DRAIN = 2 * SECOND;      /* for output that comes after the command's end */
 static const nanos CLEAR = 1 * SECOND;      /* for killed processes to go */
 static const nanos CLEAR_TICK = 5 * MS;
+static const nanos SETTLE = 5 * SECOND;     /* until then a sandbox may not have begun its command */
+static const nanos RESEND = 10 * MS;
 static const nanos STORAGE_HICCUP = 5 * SECOND; /* how long EIO and ESTALE are met with another try */
 
 enum storage { STORAGE_AUTO, STORAGE_LOCAL, STORAGE_NETWORK };
@@ -129,7 +131,8 @@ struct run {
     int terminated_by;
     bool hurry; /* grace is over: nothing is waited for any longer */
     bool output_dry, living_children;
-    nanos time_limit_at, kill_at, drain_until, clear_until;
+    int unheard; /* a signal that came before there was a script in the sandbox */
+    nanos settled_at, resend_at, time_limit_at, kill_at, drain_until, clear_until;
 };
 
 /* ---------------------------------------------------------------- small helpers */
@@ -369,7 +372,8 @@ static int begin_record(const struct run *run, char *text, size_t size, const ch
     char boot_id[64] = "";
     (void)read_text("/proc/sys/kernel/random/boot_id", boot_id, sizeof boot_id);
     boot_id[strspn(boot_id, "0123456789abcdef-")] = '\0';
-    return snprintf(text, size, "{\"version\":1,\"phase\":\"%s\",\"pid\":%d,\"pid_start\":%llu,\"boot_id\":\"%s\",\"started_at\":%.3f",
+    return snprintf(text, size,
+                    "{\"version\":1,\"phase\":\"%s\",\"pid\":%d,\"pid_start\":%llu,\"boot_id\":\"%s\",\"started_at\":%.3f",
                     phase, (int)getpid(), own_start_ticks(), boot_id, run->started_at);
 }
 
@@ -501,8 +505,8 @@ static void log_say(struct log *log, const char *text)
 static void log_mark(struct log *log)
 {
     char marker[128];
-    (void)snprintf(marker, sizeof marker, "\n[rcluster: the log reached its limit of %" PRIu64 " bytes; further output is dropped]\n",
-                   log->cap);
+    (void)snprintf(marker, sizeof marker,
+                   "\n[rcluster: the log reached its limit of %" PRIu64 " bytes; further output is dropped]\n", log->cap);
     log->marked = true;
     log_say(log, marker);
 }
@@ -713,6 +717,7 @@ static void start_command(struct run *run, struct pipes *pipes)
     if (pid > 0) {
         (void)setpgid(pid, pid); /* the child does the same; whoever is first */
         run->command = pid;
+        run->settled_at = monotonic() + SETTLE;
         run->time_limit_at = after(monotonic(), run->options.time_limit);
     } else {
         start_failed(run, (struct start_error){STEP_FORK, error});
@@ -723,14 +728,50 @@ static void start_command(struct run *run, struct pipes *pipes)
 
 /* ---------------------------------------------------------------- signals and the end of processes */
 
+/* Calls visit(pid, its parent, its group) for every process that /proc shows, until one call answers true. */
+static bool any_process(bool (*visit)(pid_t pid, pid_t parent, pid_t group, pid_t subject), pid_t subject)
+{
+    char path[64], text[512], state;
+    struct dirent *entry;
+    bool found = false;
+    DIR *proc = opendir("/proc");
+    while (proc != NULL && !found && (entry = readdir(proc)) != NULL) {
+        int pid = atoi(entry->d_name), parent, group;
+        const char *rest;
+        if (pid <= 0)
+            continue;
+        (void)snprintf(path, sizeof path, "/proc/%d/stat", pid);
+        if (read_text(path, text, sizeof text) && (rest = strrchr(text, ')')) != NULL &&
+            sscanf(rest + 1, " %c %d %d", &state, &parent, &group) == 3)
+            found = visit(pid, parent, group, subject);
+    }
+    if (proc != NULL)
+        closedir(proc);
+    return found;
+}
+
+static bool follows(pid_t pid, pid_t parent, pid_t group, pid_t leader)
+{
+    (void)parent;
+    return group == leader && pid != leader;
+}
+
 /* Sends a signal to the script's group. A sandbox has one of its own; until it is known, or while its first process has
- * not made it yet, the command's group stands in. */
-static void forward(const struct run *run, int number)
+ * not made it yet, the command's group stands in. That first process, a process 1, is deaf: a signal that comes before
+ * it has started the script is sent again. */
+static void forward(struct run *run, int number, nanos now)
 {
     if (run->command == 0 || run->phase == CLEARING)
         return;
+    run->resend_at = NEVER;
     if (run->sandbox > 0) {
-        if (kill(-run->sandbox, number) == 0 || getpgid(run->sandbox) < 0)
+        bool heard = now >= run->settled_at || any_process(follows, run->sandbox);
+        bool sent = kill(-run->sandbox, number) == 0;
+        if (sent && !heard) {
+            run->unheard = number;
+            run->resend_at = now + RESEND;
+        }
+        if (sent || getpgid(run->sandbox) < 0)
             return;
     }
     (void)kill(-run->command, number);
@@ -777,7 +818,7 @@ static void on_signal(struct run *run, int number, nanos now)
         look_for_ended(run, now);
         return;
     }
-    forward(run, number);
+    forward(run, number, now);
     if (run->phase == RUNNING && (stop || hangup)) {
         bool weaker = run->terminated_by == SIGHUP || run->terminated_by == SIGQUIT;
         if (run->terminated_by == 0 || (stop && weaker))
@@ -794,30 +835,21 @@ static void read_signals(struct run *run, nanos now)
         on_signal(run, (int)info.ssi_signo, now);
 }
 
+static bool kill_child(pid_t pid, pid_t parent, pid_t group, pid_t self)
+{
+    (void)group;
+    if (parent == self)
+        (void)kill(pid, SIGKILL);
+    return false;
+}
+
 /* Kills every child of ours, orphans that came to us included. Their children come next, and are met at the next tick. */
 static void kill_children(void)
 {
-    char path[64], text[512];
-    struct dirent *entry;
-    DIR *proc;
-    if (getpid() == 1) {
+    if (getpid() == 1)
         (void)kill(-1, SIGKILL);
-        return;
-    }
-    if ((proc = opendir("/proc")) == NULL)
-        return;
-    while ((entry = readdir(proc)) != NULL) {
-        int pid = atoi(entry->d_name), parent = 0;
-        const char *rest;
-        if (pid <= 0)
-            continue;
-        (void)snprintf(path, sizeof path, "/proc/%d/stat", pid);
-        if (read_text(path, text, sizeof text) && (rest = strrchr(text, ')')) != NULL && rest[1] != '\0' && rest[2] != '\0')
-            parent = atoi(rest + 3); /* ") S PPID" */
-        if (parent == getpid())
-            (void)kill(pid, SIGKILL);
-    }
-    closedir(proc);
+    else
+        (void)any_process(kill_child, getpid());
 }
 
 static void begin_clearing(struct run *run, nanos now)
@@ -889,10 +921,12 @@ static void look_at_clock(struct run *run, nanos now)
         run->time_limit_at = NEVER;
         if (run->kill_at == NEVER && !run->hurry) { /* else it is being ended for another reason */
             run->timed_out = true;
-            forward(run, SIGTERM);
+            forward(run, SIGTERM, now);
             start_grace(run, now);
         }
     }
+    if (run->phase == RUNNING && now >= run->resend_at)
+        forward(run, run->unheard, now);
     if (now >= run->kill_at) {
         run->kill_at = NEVER;
         run->hurry = true;
@@ -910,7 +944,9 @@ static void look_at_phase(struct run *run, nanos now)
         run->drain_until = now + DRAIN;
         run->clear_until = now + CLEAR;
     }
-    if (run->phase == DRAINING && (run->output < 0 || run->hurry || now >= run->drain_until))
+    /* A sandbox that was itself killed by a signal (the script's comes as 128 + N) leaves nobody to wait for. */
+    bool broken = run->options.info_fd >= 0 && run->signal != 0;
+    if (run->phase == DRAINING && (run->output < 0 || run->hurry || broken || now >= run->drain_until))
         begin_clearing(run, now);
     if (run->phase == CLEARING) {
         run->log.hasten = true;
@@ -930,7 +966,7 @@ static nanos next_moment(const struct run *run, nanos now)
 {
     nanos next = earlier(run->kill_at, log_due(&run->log));
     if (run->phase == RUNNING)
-        next = earlier(next, run->time_limit_at);
+        next = earlier(next, earlier(run->time_limit_at, run->resend_at));
     if (run->phase == DRAINING)
         next = earlier(next, run->drain_until);
     if (run->phase == CLEARING)
@@ -1147,6 +1183,6 @@ int main(int argc, char **argv)
     run.log.patience = run.options.full_disk_wait;
     run.log.gathering_since = run.log.failing_since = NEVER;
     run.exit_code = -1;
-    run.time_limit_at = run.kill_at = NEVER;
+    run.time_limit_at = run.resend_at = run.kill_at = NEVER;
     return execute(&run);
 }

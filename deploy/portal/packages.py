@@ -17,8 +17,8 @@ LOCAL_BACKEND = ("bubblewrap", "r-base-core", "fonts-dejavu-core")
 LOCAL_BACKEND_AS_ROOT = (*LOCAL_BACKEND, "slirp4netns")
 """slirp4netns cannot give an ordinary user's bubblewrap a network: it may not open /dev/net/tun."""
 IMAGE = ("mmdebstrap",)
-ENGINE = ("docker.io", "iptables")
-TESTS = (*LOCAL_BACKEND_AS_ROOT, *ENGINE, *IMAGE, "docker-registry", "procps", "wget")
+TESTS = (*LOCAL_BACKEND_AS_ROOT, *BUILD, "procps", "wget")
+DOCKER_TESTS = ("docker.io", "iptables", *IMAGE, "docker-registry")
 DATABASE = ("postgresql",)
 BROWSER = ("chromium",)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Problem(Exception):  # noqa: N818 - what it is for the person who reads it
+class Problem(Exception):
     """Something that a person must put right; `str(problem)` says what happened and what to do."""
 
 

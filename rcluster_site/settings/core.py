@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
+import django_stubs_ext
+
 from rcluster_site import env
+
+# ModelAdmin[Run] and the like also at run time.
+django_stubs_ext.monkeypatch()
 
 ENV = env.read()
 BASE_DIR = Path(__file__).resolve().parent.parent.parent

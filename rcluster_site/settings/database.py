@@ -15,3 +15,5 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
     }
+    # Tests too use a file: SQLite in memory, shared by threads, locks whole tables and knows no WAL.
+    DATABASES["default"]["TEST"] = {"NAME": str(ENV.home / "test.sqlite3")}

@@ -5,31 +5,18 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from jobs.backends.base import Backend, ContainerSpec, ContainerStatus, Life, Mount
+from tests.waiting import until
 
 GIB = 1024**3
 MIB = 1024**2
-T = TypeVar("T")
 
 _numbers = itertools.count(1)
-
-
-def wait_for(look: Callable[[], T | None], *, what: str, within: float = 20.0) -> T:
-    """The first truthy answer of `look`; fails the test when none comes within the deadline."""
-    deadline = time.monotonic() + within
-    while True:
-        found = look()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {within} s (last answer: {found!r})")
-        time.sleep(0.01)
 
 
 @dataclass
@@ -114,7 +101,7 @@ class Lab:
         for attempt in self.attempts:
             attempt.backend.kill(attempt.handle)
         for attempt in self.attempts:
-            wait_for(attempt.is_over, what=f"{attempt.handle} is over")
+            until(attempt.is_over, f"the end of {attempt.handle}")
             attempt.backend.remove(attempt.handle)
             assert attempt.backend.status(attempt.handle) is None
         self.attempts.clear()
@@ -154,7 +141,9 @@ class Attempt:
             status = self.status()
             return status if status.life is Life.ENDED else None
 
-        return wait_for(look, what=f"the end of {self.handle}; log: {self.log()!r}", within=within)
+        ended = until(look, f"the end of {self.handle}", seconds=within)
+        assert ended is not None
+        return ended
 
     def log(self) -> bytes:
         return (self.folder / "log").read_bytes()
@@ -163,7 +152,7 @@ class Attempt:
         return self.log().decode()
 
     def prints(self, text: bytes, within: float = 20.0) -> None:
-        wait_for(lambda: text in self.log(), what=f"{text!r} in the log", within=within)
+        until(lambda: text in self.log(), f"{text!r} in the log", seconds=within)
 
     def record(self) -> dict[str, Any]:
         record: dict[str, Any] = json.loads((self.folder / "exit").read_bytes())

@@ -40,6 +40,7 @@ def enter(binaries: Binaries) -> Enter:
             check=False,
             env=binaries.environment,
             cwd="/",
+            extra_groups=[4, 20],
         )
 
     return run

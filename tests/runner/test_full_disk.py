@@ -52,19 +52,19 @@ def test_space_that_is_freed_meanwhile(small_disk: Attempt, options: list[str]) 
 
 
 def test_output_of_a_command_that_has_ended_waits_too(small_disk: Attempt) -> None:
-    """The whole output fits into the pipe: the command is gone long before there is space."""
+    """The runner has its beginning, the rest is in the pipe; the command is long gone."""
     filler = small_disk.folder / "filler"
     with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
         while True:
             file.write(b"x" * 4096)
-    process = small_disk.start("seq", "1", "5000")
+    process = small_disk.start("seq", "1", "10000")
     until(lambda: small_disk.record_or_none() is not None, "the first record")
-    wait = time.monotonic() + 2.3  # longer than output is drained
+    wait = time.monotonic() + 3.1  # longer than output is drained and processes are cleared
     until(lambda: time.monotonic() > wait, "the drain's end")
     assert process.poll() is None
     filler.unlink()
     assert ended(process) == 0
-    assert small_disk.log == numbers(5000)
+    assert small_disk.log == numbers(10_000)
     assert small_disk.record["log_errno"] == 0
 
 

@@ -82,12 +82,12 @@ def test_nothing_outlives_a_killed_runner(attempt: Attempt, person: list[str | P
 
 def test_a_term_at_any_moment_ends_it(attempt: Attempt, person: list[str | Path]) -> None:
     """Also before the sandbox is known or has made its group. Each round waits a bit longer."""
-    for step in range(3 if attempt.binaries.is_asan else 9):
+    for step in range(4 if attempt.binaries.is_asan else 12):
         mark = a_mark()
         attempt.prepare()
         process = attempt.start(*sandboxed(f"sleep {mark}"), before=person, options=INFO)
         until(lambda: attempt.claims != [], "the claim")
-        wait = time.monotonic() + step * 0.002
+        wait = time.monotonic() + step * 0.001
         until(lambda wait=wait: time.monotonic() > wait, "the moment")  # type: ignore[misc]
         process.terminate()
         assert ended(process) == 143

@@ -1,0 +1,69 @@
+"""Signing in, passwords, tokens: errors are sentences that say what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
+
+from accounts.models import ApiToken, User
+
+
+class _Styled:
+    """Puts the site's look on every field."""
+
+    fields: dict[str, forms.Field]
+
+    def style(self) -> None:
+        for field in self.fields.values():
+            field.widget.attrs.setdefault("class", "input")
+
+
+class SignInForm(_Styled, AuthenticationForm):
+    error_messages = {  # noqa: RUF012 - Django's own attribute
+        "invalid_login": "That name and password don't belong together. Both are case-sensitive. "
+        "If you forgot the password, your administrator can set a new one.",
+        "inactive": "This account is switched off. Ask your administrator.",
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.style()
+
+
+class PasswordForm(_Styled, PasswordChangeForm[User]):
+    error_messages = {  # noqa: RUF012 - Django's own attribute
+        **PasswordChangeForm.error_messages,
+        "password_incorrect": "That is not your present password. Type it again.",
+        "password_mismatch": "The two new passwords differ. Type the same one twice.",
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["old_password"].label = "Present password"
+        self.fields["old_password"].widget.attrs.pop("autofocus", None)
+        self.fields["new_password2"].label = "New password again"
+        self.style()
+
+
+class TokenForm(_Styled, forms.Form):
+    """A name by which its owner knows it again."""
+
+    name = forms.CharField(
+        max_length=100,
+        label="Name",
+        error_messages={"required": "Give the token a name, so that you know later what uses it."},
+    )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = user
+        self.fields["name"].widget.attrs.update({"placeholder": "nightly report", "autocomplete": "off"})
+        self.style()
+
+    def clean_name(self) -> str:
+        name = str(self.cleaned_data["name"]).strip()
+        if ApiToken.objects.filter(user=self.user, name=name).exists():
+            raise forms.ValidationError("You have a token of this name already. Choose another or revoke that one.")
+        return name

@@ -1,0 +1,85 @@
+/** Parts of a page that refresh themselves when a Run changes.
+
+    <div data-live="*|task:<id>|run:<id>|end:<id>" hx-get="..." hx-trigger="refresh">: `*` any Run,
+    `end` only when that Run has ended. data-live-every="10": also every 10 seconds while visible. */
+
+import htmx from "htmx.org";
+import { isRecord } from "@/lib/api";
+import { LiveSocket } from "@/lib/socket";
+
+export interface RunChange {
+  run: string;
+  task: string;
+  state: string;
+}
+
+const FINAL = new Set(["succeeded", "failed", "cancelled"]);
+const SOON = 150;
+
+export function isFinal(state: string): boolean {
+  return FINAL.has(state);
+}
+
+/** Does a part that asked for `wanted` care about this change? */
+export function concerns(wanted: string, change: RunChange): boolean {
+  const [kind, id] = wanted.split(":", 2);
+  if (kind === "*") return true;
+  if (kind === "task") return id === change.task;
+  if (kind === "run") return id === change.run;
+  return kind === "end" && id === change.run && isFinal(change.state);
+}
+
+const pending = new Map<Element, number>();
+
+/** Many changes in one moment are one refresh. */
+function refresh(part: Element): void {
+  if (pending.has(part)) return;
+  pending.set(
+    part,
+    window.setTimeout(() => {
+      pending.delete(part);
+      if (part.isConnected) htmx.trigger(part, "refresh", {});
+    }, SOON),
+  );
+}
+
+export function announce(change: RunChange): void {
+  for (const part of document.querySelectorAll<HTMLElement>("[data-live]")) {
+    if (concerns(part.dataset["live"] ?? "", change)) refresh(part);
+  }
+  document.dispatchEvent(new CustomEvent<RunChange>("rcluster:run", { detail: change }));
+}
+
+function refreshAll(): void {
+  for (const part of document.querySelectorAll("[data-live]")) refresh(part);
+}
+
+export function start(): void {
+  if (!document.body.dataset["user"]) return;
+  let wasCut = false;
+  new LiveSocket({
+    address: () => "/ws/events/",
+    message: (data) => {
+      if (typeof data !== "string") return;
+      const change: unknown = JSON.parse(data);
+      if (!isRecord(change) || change["type"] !== "run") return;
+      announce({ run: String(change["run"]), task: String(change["task"]), state: String(change["state"]) });
+    },
+    status: (now) => {
+      if (now === "waiting") wasCut = true;
+      // What happened while the connection was away is not told again.
+      if (now === "open" && wasCut) {
+        wasCut = false;
+        refreshAll();
+      }
+    },
+    final: (code) => {
+      if (code !== 4401) return false;
+      document.dispatchEvent(new CustomEvent("rcluster:session-ended"));
+      return true;
+    },
+  });
+  for (const part of document.querySelectorAll<HTMLElement>("[data-live-every]")) {
+    window.setInterval(() => { if (!document.hidden) refresh(part); }, Number(part.dataset["liveEvery"]) * 1000);
+  }
+}

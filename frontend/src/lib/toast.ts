@@ -1,0 +1,40 @@
+/** Short messages at the corner: what happened, and the button that undoes it. */
+
+import { h, icon, need } from "@/lib/dom";
+
+interface Options {
+  bad?: boolean;
+  action?: { label: string; run: () => void };
+  /** ms; an error stays until it is dismissed */
+  lasts?: number;
+  /** the toast went away without its action */
+  gone?: () => void;
+}
+
+/** Returns a function that takes the message away. */
+export function toast(message: string, options: Options = {}): () => void {
+  let acted = false;
+  const close = (): void => {
+    if (!box.isConnected) return;
+    window.clearTimeout(timer);
+    box.remove();
+    if (!acted) options.gone?.();
+  };
+  const action = options.action;
+  const box = h(
+    "div",
+    { class: options.bad ? "toast bad" : "toast", role: options.bad ? "alert" : null },
+    h("span", { class: "grow" }, message),
+    action && h("button", { class: "button small", type: "button", onclick: () => { acted = true; close(); action.run(); } }, action.label),
+    h("button", { class: "button quiet small icon-only", type: "button", "aria-label": "Dismiss", onclick: close }, icon("close")),
+  );
+  need(document, "#toasts").append(box);
+  const lasts = options.lasts ?? (options.bad ? 0 : 6000);
+  const timer = lasts ? window.setTimeout(close, lasts) : undefined;
+  return close;
+}
+
+/** Any failure as a message; ours are sentences already. */
+export function complain(error: unknown): void {
+  toast(error instanceof Error ? error.message : String(error), { bad: true });
+}

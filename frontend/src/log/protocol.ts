@@ -1,0 +1,64 @@
+/** The frames of /ws/runs/<run>/ (jobs/events.py; tests/fixtures/events.json has one of each). */
+
+import { isRecord } from "@/lib/api";
+
+export interface StateEvent {
+  type: "state";
+  run: string;
+  task: string;
+  number: number;
+  attempt: number;
+  state: string;
+  reason: string;
+  explanation: string;
+  cancelling: boolean;
+  log_dropped: number;
+}
+export interface ResetEvent {
+  type: "reset";
+  attempt: number;
+  offset: number;
+}
+export interface EndEvent {
+  type: "end";
+  attempt: number;
+  size: number;
+  state: string;
+}
+export type LogEvent = StateEvent | ResetEvent | EndEvent;
+
+const HEADER = 8;
+
+/** Log bytes and where in the log they lie. */
+export function bytesOf(frame: ArrayBuffer): { offset: number; data: Uint8Array } {
+  const offset = Number(new DataView(frame).getBigUint64(0));
+  return { offset, data: new Uint8Array(frame, HEADER) };
+}
+
+/** null: a kind of event that this page does not know (a newer portal), which is no harm. */
+export function eventOf(frame: string): LogEvent | null {
+  const event: unknown = JSON.parse(frame);
+  if (!isRecord(event)) return null;
+  const attempt = Number(event["attempt"] ?? 0);
+  switch (event["type"]) {
+    case "state":
+      return {
+        type: "state",
+        run: String(event["run"]),
+        task: String(event["task"]),
+        number: Number(event["number"] ?? 0),
+        attempt,
+        state: String(event["state"]),
+        reason: String(event["reason"] ?? ""),
+        explanation: String(event["explanation"] ?? ""),
+        cancelling: event["cancelling"] === true,
+        log_dropped: Number(event["log_dropped"] ?? 0),
+      };
+    case "reset":
+      return { type: "reset", attempt, offset: Number(event["offset"] ?? 0) };
+    case "end":
+      return { type: "end", attempt, size: Number(event["size"] ?? 0), state: String(event["state"]) };
+    default:
+      return null;
+  }
+}

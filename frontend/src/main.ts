@@ -1,0 +1,79 @@
+/** What every page has: live parts, times, colours, shortcuts, messages about the connection. */
+
+import "bootstrap/dist/css/bootstrap-reboot.min.css";
+import "@/styles/tokens.css";
+import "@/styles/base.css";
+import "@/styles/components.css";
+import "@/styles/log.css";
+import "@/styles/console.css";
+import "@/styles/pages.css";
+import htmx from "htmx.org";
+import { Idiomorph } from "idiomorph";
+import { csrfToken } from "@/lib/api";
+import { banner, clearBanner } from "@/lib/banner";
+import * as clock from "@/lib/clock";
+import { h } from "@/lib/dom";
+import * as keys from "@/lib/keys";
+import * as live from "@/lib/live";
+import * as theme from "@/lib/theme";
+import { toast } from "@/lib/toast";
+
+// Refreshed parts are morphed, not replaced: what has the focus or the pointer stays in place.
+htmx.defineExtension("morph", {
+  isInlineSwap: (style: string) => style === "morph:outerHTML",
+  handleSwap: (style: string, target: Element, fragment: DocumentFragment) => {
+    if (style !== "morph:innerHTML" && style !== "morph:outerHTML") return false;
+    return Idiomorph.morph(target, fragment.children, { morphStyle: style === "morph:outerHTML" ? "outerHTML" : "innerHTML" });
+  },
+});
+
+document.body.addEventListener("htmx:configRequest", (event) => {
+  const { detail } = event as CustomEvent<{ headers: Record<string, string> }>;
+  detail.headers["X-CSRFToken"] = csrfToken();
+});
+document.body.addEventListener("htmx:responseError", (event) => {
+  const { detail } = event as CustomEvent<{ xhr: XMLHttpRequest }>;
+  if (detail.xhr.status === 401) document.dispatchEvent(new CustomEvent("rcluster:session-ended"));
+  else toast("That did not work. Reload the page and try again.", { bad: true });
+});
+
+document.addEventListener("rcluster:session-ended", () => {
+  const back = encodeURIComponent(location.pathname + location.search);
+  banner(
+    "session-ended",
+    "Your session has ended. What you typed is still here.",
+    h("a", { class: "button small", href: `/login/?next=${back}`, target: "_blank", rel: "noopener" }, "Sign in again"),
+  );
+});
+window.addEventListener("offline", () => { banner("offline", "You are offline. Your Runs go on; this page catches up by itself."); });
+window.addEventListener("online", () => { clearBanner("offline"); });
+if (!navigator.onLine) banner("offline", "You are offline. Your Runs go on; this page catches up by itself.");
+
+document.addEventListener("click", (event) => {
+  if (!(event.target instanceof Element)) return;
+  if (event.target.closest("[data-theme-toggle]")) toast(theme.toggle(), { lasts: 2000 });
+  if (event.target.closest("[data-show-shortcuts]")) keys.show();
+  event.target.closest("[data-dismiss]")?.closest(".toast")?.remove();
+  const copy = event.target.closest<HTMLElement>("[data-copy]");
+  if (copy) void copyText(copy);
+});
+
+async function copyText(button: HTMLElement): Promise<void> {
+  const source = document.getElementById(button.dataset["copy"] ?? "");
+  const text = button.querySelector("span");
+  if (!source || !text) return;
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+    text.textContent = "Copied";
+  } catch {
+    // No clipboard over plain HTTP: select it, so that one key copies it.
+    getSelection()?.selectAllChildren(source);
+    text.textContent = `Press ${keys.label("Mod-C")}`;
+  }
+}
+
+const newTask = document.querySelector<HTMLAnchorElement>('[data-key="n"]');
+if (newTask) keys.on("n", "New Task", () => { newTask.click(); });
+keys.on("?", "This list", keys.show);
+clock.start();
+live.start();

@@ -1,0 +1,93 @@
+"""What the API's views share."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, cast
+
+from django.db.models import QuerySet
+from django.http import Http404
+from django.urls import URLPattern
+from django.urls.resolvers import RoutePattern
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from accounts.models import User
+from jobs.api.problems import Problem
+from jobs.models import Run, Task
+
+
+class SaneJSONParser(JSONParser):
+    """Brackets nested a thousand deep are a malformed request, not a crash of ours."""
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except RecursionError:
+            raise ParseError("The JSON is nested too deep.") from None
+
+
+class ApiView(APIView):
+    """A view that knows its user and looks rows up as that user may see them."""
+
+    parser_classes = (SaneJSONParser,)
+
+    @property
+    def user(self) -> User:
+        return person(self.request)
+
+    def task(self, public_id: str) -> Task:
+        """The Task, if this person may see it; 404 otherwise, as if there were none."""
+        found = self.tasks().filter(public_id=public_id).first()
+        if found is None:
+            raise Http404
+        return found
+
+    def run(self, public_id: str) -> Run:
+        """The Run, if this person may see it; 404 otherwise, as if there were none."""
+        found = self.runs().filter(public_id=public_id).first()
+        if found is None:
+            raise Http404
+        return found
+
+    def tasks(self) -> QuerySet[Task]:
+        return Task.objects.visible_to(self.user).select_related("owner", "environment")
+
+    def runs(self) -> QuerySet[Run]:
+        return (
+            Run.objects.visible_to(self.user)
+            .select_related("task", "environment", "submitted_by", "repeats")
+            .defer("stdin", "repeats__script_text", "repeats__stdin")
+        )
+
+
+class Unknown(ApiView):
+    """Every address that is none of ours."""
+
+    schema = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        raise Problem(HTTPStatus.NOT_FOUND, "There is no such address; see /api/docs/.")
+
+    def get(self, request: Request, rest: str) -> None:
+        """Never reached; here so that GET counts as a method."""
+
+
+def person(request: Request) -> User:
+    return cast(User, request.user)
+
+
+class _SlashOptional(RoutePattern):
+    """A route without a trailing slash that also takes one, without a redirect (which loses a body)."""
+
+    def match(self, path: str) -> Any:
+        return super().match(path) or (super().match(path[:-1]) if path.endswith("/") else None)
+
+
+def at(route: str, view: type[APIView], name: str) -> URLPattern:
+    """Like django.urls.path, with or without a slash at the end."""
+    pattern = _SlashOptional(route, name=name, is_endpoint=True)
+    return URLPattern(pattern, view.as_view(), {}, name)

@@ -1,0 +1,39 @@
+"""Lists: {next, previous, results}, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework.pagination import BasePagination, CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+
+class NewestFirst(CursorPagination):
+    """Pages by cursor: rows added meanwhile never shift a page. `?limit=` up to 200."""
+
+    ordering = "-id"
+    page_size_query_param = "limit"
+    max_page_size = 200
+
+
+class OnePage(BasePagination):
+    """The same envelope for lists that are always short."""
+
+    def paginate_queryset(
+        self, queryset: QuerySet[Any] | Sequence[Any], request: Request, view: Any = None
+    ) -> list[Any]:
+        return list(queryset)
+
+    def get_paginated_response(self, data: Any) -> Response:
+        return Response({"next": None, "previous": None, "results": data})
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        link = {"type": "string", "nullable": True, "format": "uri"}
+        return {
+            "type": "object",
+            "required": ["next", "previous", "results"],
+            "properties": {"next": link, "previous": link, "results": schema},
+        }

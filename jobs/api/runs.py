@@ -1,0 +1,105 @@
+"""Runs: submit, look, cancel, again. The log is in log.py."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from django.db.models import QuerySet
+from django.urls import reverse
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import ValidationError
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobs import services
+from jobs.api.base import ApiView
+from jobs.api.serializers import RunDetailSerializer, RunRequestSerializer, RunSerializer
+from jobs.models import Run
+from jobs.states import RunState
+
+_STATE = OpenApiParameter(
+    "state",
+    str,
+    description="Only Runs in these states, comma separated.",
+)
+_TASK = OpenApiParameter("task", str, description="Only Runs of this Task.")
+
+
+class RunList(ListAPIView[Run], ApiView):
+    serializer_class = RunSerializer
+
+    def listed(self) -> QuerySet[Run]:
+        """The visible Runs in the states that ?state= asks for, without the texts of scripts."""
+        runs = self.runs().defer("script_text", "stdin", "repeats__script_text", "repeats__stdin")
+        wanted = [state for state in self.request.query_params.get("state", "").split(",") if state]
+        unknown = set(wanted) - {state.value for state in RunState}
+        if unknown:
+            states = ", ".join(state.value for state in RunState)
+            raise ValidationError({"state": [f"Choose from {states}."]})
+        return runs.filter(state__in=wanted) if wanted else runs
+
+
+class Runs(RunList):
+    def get_queryset(self) -> QuerySet[Run]:
+        task = self.request.query_params.get("task")
+        return self.listed().filter(task=self.task(task)) if task else self.listed()
+
+    @extend_schema(operation_id="list_runs", parameters=[_STATE, _TASK])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """The Runs that I may see."""
+        return super().get(request, *args, **kwargs)
+
+
+class TaskRuns(RunList):
+    def get_queryset(self) -> QuerySet[Run]:
+        return self.listed().filter(task=self.task(self.kwargs["task"]))
+
+    @extend_schema(operation_id="list_task_runs", parameters=[_STATE])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """The Runs of a Task."""
+        return super().get(request, *args, **kwargs)
+
+    @extend_schema(
+        operation_id="submit_run",
+        request=RunRequestSerializer,
+        responses={201: RunDetailSerializer},
+    )
+    def post(self, request: Request, task: str) -> Response:
+        """Run a script of the Task's code folder, or a command."""
+        found = self.task(task)
+        asked = RunRequestSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        return submitted(services.submit(user=self.user, task=found, request=asked.request()))
+
+
+class OneRun(ApiView):
+    @extend_schema(operation_id="run", responses=RunDetailSerializer)
+    def get(self, request: Request, run: str) -> Response:
+        """One Run: what was asked and what happened."""
+        return Response(RunDetailSerializer(self.run(run)).data)
+
+
+class CancelRun(ApiView):
+    @extend_schema(operation_id="cancel_run", request=None, responses=RunDetailSerializer)
+    def post(self, request: Request, run: str) -> Response:
+        """Ask for the end of a Run. Safe to repeat; a Run that has ended stays as it is."""
+        return Response(
+            RunDetailSerializer(services.cancel(user=self.user, run=self.run(run))).data
+        )
+
+
+class RunAgain(ApiView):
+    @extend_schema(operation_id="run_again", request=None, responses={201: RunDetailSerializer})
+    def post(self, request: Request, run: str) -> Response:
+        """Submit the same once more: script text, arguments, variables, stdin, resources."""
+        return submitted(services.run_again(user=self.user, run=self.run(run)))
+
+
+def submitted(run: Run) -> Response:
+    return Response(
+        RunDetailSerializer(run).data,
+        status=HTTPStatus.CREATED,
+        headers={"Location": reverse("api-run", args=[run.public_id])},
+    )

@@ -1,0 +1,213 @@
+"""JSON in and out. Times are UTC, memory is bytes, CPUs are decimal numbers, time limits seconds."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, timedelta
+from typing import Any
+
+from django.utils import timezone
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+
+from accounts.models import ApiToken
+from jobs.api.fields import Cores, Flag, Strict, Text, Whole
+from jobs.models import Environment, Run, RunKind, Task
+from jobs.services import RunRequest
+from jobs.states import Reason, RunState
+
+MAX_ARGUMENTS = 1000
+MAX_VARIABLES = 1000
+LONGEST_TOKEN_LIFE = timedelta(days=366)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+
+
+def moment(**options: Any) -> serializers.DateTimeField:
+    return serializers.DateTimeField(default_timezone=UTC, **options)
+
+
+class MeSerializer(serializers.Serializer[Any]):
+    username = serializers.CharField()
+    name = serializers.CharField(source="get_full_name")
+    email = serializers.CharField()
+    staff = serializers.BooleanField(source="is_staff")
+
+
+class TokenSerializer(serializers.Serializer[ApiToken]):
+    id = serializers.CharField(source="public_id")
+    name = serializers.CharField()
+    created_at = moment()
+    expires_at = moment()
+    last_used_at = moment(allow_null=True)
+
+
+class NewTokenSerializer(TokenSerializer):
+    token = serializers.CharField(help_text="The token itself. It is shown only this once.")
+
+
+class TokenRequestSerializer(Strict):
+    name = Text(max_length=100, allow_blank=False, trim_whitespace=True)
+    expires_at = moment(required=False, help_text="Default: in 90 days; at most a year from now.")
+
+    def validate_expires_at(self, value: Any) -> Any:
+        now = timezone.now()
+        if value <= now:
+            raise ValidationError("Give a time in the future.")
+        if value > now + LONGEST_TOKEN_LIFE:
+            raise ValidationError("A token may last a year at most.")
+        return value
+
+
+class EnvironmentSerializer(serializers.Serializer[Environment]):
+    id = serializers.CharField(source="slug")
+    name = serializers.CharField()
+    description = serializers.CharField()
+    image = serializers.CharField(help_text="Empty: the R that is installed on the machine.")
+    is_default = serializers.BooleanField()
+
+
+class MachineSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    cpus = serializers.FloatField()
+    memory = serializers.IntegerField()
+    used_cpus = serializers.FloatField(help_text="held by Runs that start or run")
+    used_memory = serializers.IntegerField()
+    heard_at = moment()
+
+
+class ClusterSerializer(serializers.Serializer[Any]):
+    backend = serializers.CharField()
+    images = serializers.BooleanField()
+    memory = serializers.CharField(help_text='"cgroup": a Run as a whole; "process": each process')
+    network = serializers.CharField(help_text='"full" or "none"')
+    notes = serializers.ListField(child=serializers.CharField())
+    machines = MachineSerializer(many=True)
+    runs = serializers.DictField(
+        child=serializers.IntegerField(), help_text="how many are queued, starting, running"
+    )
+
+
+class ChosenEnvironment(serializers.SlugRelatedField[Environment]):
+    """An Environment by its id, among those that new Runs may choose."""
+
+    default_error_messages = {  # noqa: RUF012 - REST framework's own way
+        "does_not_exist": "There is no environment “{value}” to choose: see /api/v1/environments.",
+        "invalid": "Give the id of an environment: see /api/v1/environments.",
+    }
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(slug_field="slug", queryset=Environment.objects.all(), **options)
+
+    def get_queryset(self) -> Any:
+        return Environment.objects.offered()
+
+    def to_internal_value(self, data: Any) -> Environment:
+        if not isinstance(data, str) or "\0" in data:
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class TaskSerializer(serializers.Serializer[Task]):
+    id = serializers.CharField(source="public_id")
+    name = serializers.CharField()
+    owner = serializers.CharField(source="owner.username")
+    environment = serializers.CharField(
+        source="environment.slug", default=None, allow_null=True, help_text="null: the site's usual"
+    )
+    cpus = serializers.FloatField()
+    memory = serializers.IntegerField()
+    time_limit = serializers.IntegerField(help_text="0: none")
+    created_at = moment()
+    used_at = moment()
+    url = serializers.CharField(source="get_absolute_url", help_text="its page")
+
+
+class TaskRequestSerializer(Strict):
+    name = Text(max_length=200, allow_blank=False)
+    environment = ChosenEnvironment(required=False, allow_null=True)
+    cpus = Cores(required=False)
+    memory = Whole(required=False)
+    time_limit = Whole(required=False)
+
+
+class RunSerializer(serializers.Serializer[Run]):
+    """A Run in a list; RunDetailSerializer adds the script's text."""
+
+    id = serializers.CharField(source="public_id")
+    task = serializers.CharField(source="task.public_id")
+    number = serializers.IntegerField()
+    title = serializers.CharField()
+    kind = serializers.ChoiceField(choices=RunKind.choices)
+    script_path = serializers.CharField()
+    command = serializers.CharField()
+    arguments = serializers.ListField(child=serializers.CharField())
+    variables = serializers.DictField(child=serializers.CharField())
+    environment = serializers.CharField(source="environment.slug")
+    image_digest = serializers.CharField()
+    cpus = serializers.FloatField()
+    memory = serializers.IntegerField()
+    time_limit = serializers.IntegerField()
+    priority = serializers.IntegerField()
+    retry_if_lost = serializers.BooleanField()
+    state = serializers.ChoiceField(choices=[state.value for state in RunState])
+    reason = serializers.ChoiceField(
+        choices=[reason.value for reason in Reason if reason], allow_blank=True
+    )
+    explanation = serializers.CharField()
+    cancelling = serializers.BooleanField(source="is_cancelling")
+    attempt = serializers.IntegerField(help_text="0: not started yet")
+    backend = serializers.CharField()
+    machine = serializers.CharField()
+    submitted_by = serializers.CharField(source="submitted_by.username")
+    repeats = serializers.CharField(source="repeats.public_id", default=None, allow_null=True)
+    created_at = moment()
+    placed_at = moment(allow_null=True)
+    started_at = moment(allow_null=True)
+    finished_at = moment(allow_null=True)
+    cancel_requested_at = moment(allow_null=True)
+    exit_code = serializers.IntegerField(allow_null=True)
+    log_size = serializers.IntegerField(help_text="bytes, once the Run has ended")
+    log_dropped = serializers.IntegerField()
+    peak_memory = serializers.IntegerField(allow_null=True)
+    cpu_seconds = serializers.FloatField(allow_null=True)
+    url = serializers.CharField(source="get_absolute_url", help_text="its page")
+
+
+class RunDetailSerializer(RunSerializer):
+    script_text = serializers.CharField(help_text="as it was when the Run was submitted")
+
+
+class RunRequestSerializer(Strict):
+    """What to run. What is left out is as the Task usually has it."""
+
+    kind = serializers.ChoiceField(
+        choices=RunKind.choices, required=False, help_text="Default: what the other fields say."
+    )
+    script_path = Text(required=False, max_length=500, help_text="below code/")
+    command = Text(required=False, help_text="for the shell")
+    arguments = serializers.ListField(child=Text(), required=False, max_length=MAX_ARGUMENTS)
+    variables = serializers.DictField(child=Text(), required=False)
+    stdin = Text(required=False, allow_null=True)
+    environment = ChosenEnvironment(required=False, allow_null=True)
+    cpus = Cores(required=False, allow_null=True)
+    memory = Whole(required=False, allow_null=True)
+    time_limit = Whole(required=False, allow_null=True, help_text="seconds; 0: none")
+    retry_if_lost = Flag(required=False)
+
+    def validate_variables(self, value: dict[str, str]) -> dict[str, str]:
+        if len(value) > MAX_VARIABLES:
+            raise ValidationError("Too many variables: put them into a file of the Task.")
+        for name in value:
+            if not _VARIABLE.fullmatch(name):
+                raise ValidationError(f"“{name}” is no variable name: use letters, digits and _.")
+        return value
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "kind" not in attrs:
+            if bool(attrs.get("script_path")) == bool(attrs.get("command")):
+                raise ValidationError({"kind": ["Give a script_path or a command."]})
+            attrs["kind"] = RunKind.SCRIPT if attrs.get("script_path") else RunKind.COMMAND
+        return attrs
+
+    def request(self) -> RunRequest:
+        return RunRequest(**self.validated_data)

@@ -1,0 +1,214 @@
+"""Limits by cgroup for backends that start processes themselves. Versions 1 and 2, and the mix
+of both that Debian 12 can have; needs root.
+
+A Run's group holds one folder per hierarchy: v1 has one hierarchy per controller, v2 one in all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+CONTROLLERS = ("memory", "cpu", "pids")
+PERIOD = 100_000
+"""microseconds over which CPU time is shared out"""
+MIN_QUOTA = 1000
+REMOVE_WITHIN = 5.0
+"""seconds that the kernel gets to bury killed processes"""
+
+
+class CgroupError(Exception):
+    """The kernel refused a group; `str()` says which and why."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    memory: int
+    """bytes, swap included"""
+    cpus: float
+    pids: int
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """Where groups of ours are made for some controllers."""
+
+    version: int
+    root: Path
+    controllers: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Group:
+    """One Run's folders, one per hierarchy. Folders that are gone are no error: everything here
+    can be asked again, also of a group that another process of ours made."""
+
+    hierarchies: tuple[Hierarchy, ...]
+    name: str
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        return tuple(h.root / self.name for h in self.hierarchies)
+
+    @property
+    def peak_files(self) -> tuple[Path, ...]:
+        """Files that hold the highest memory use in bytes, as far as this kernel has them."""
+        return tuple(
+            h.root / self.name / ("memory.peak" if h.version == 2 else "memory.max_usage_in_bytes")
+            for h in self.hierarchies
+            if "memory" in h.controllers
+        )
+
+    def create(self, limits: Limits) -> None:
+        """Raises CgroupError. Safe to repeat."""
+        for hierarchy, folder in zip(self.hierarchies, self.folders, strict=True):
+            try:
+                folder.mkdir(exist_ok=True)
+                for file, text in _settings(hierarchy, limits):
+                    _set(folder / file, text)
+            except OSError as error:
+                raise CgroupError(f"{error.filename or folder}: {error.strerror}") from error
+
+    def out_of_memory(self) -> bool:
+        """Has the kernel killed a process of the group for memory?"""
+        for hierarchy, folder in zip(self.hierarchies, self.folders, strict=True):
+            if "memory" in hierarchy.controllers:
+                file = "memory.events" if hierarchy.version == 2 else "memory.oom_control"
+                found = re.search(r"^oom_kill (\d+)$", _read(folder / file), re.MULTILINE)
+                if found is not None and int(found[1]) > 0:
+                    return True
+        return False
+
+    def peak_memory(self) -> int | None:
+        for file in self.peak_files:
+            text = _read(file).strip()
+            if text.isdigit():
+                return int(text)
+        return None
+
+    def kill(self, *, spare: int = 0) -> bool:
+        """KILL everything in it, but not process `spare`. True if there was somebody."""
+        somebody = False
+        for folder in self.folders:
+            for pid in _read(folder / "cgroup.procs").split():
+                if int(pid) != spare:
+                    somebody = True
+                    with suppress(ProcessLookupError):
+                        os.kill(int(pid), signal.SIGKILL)
+        return somebody
+
+    def remove(self) -> None:
+        """Kill what is left in it and give the folders back. Raises CgroupError."""
+        deadline = time.monotonic() + REMOVE_WITHIN
+        for folder in self.folders:
+            while True:
+                try:
+                    folder.rmdir()
+                except FileNotFoundError:
+                    break
+                except OSError as error:
+                    # Busy: the dead of a moment ago are still counted.
+                    if time.monotonic() > deadline:
+                        raise CgroupError(f"{folder}: {error.strerror}") from error
+                    self.kill()
+                    time.sleep(0.005)
+                else:
+                    break
+
+
+def find(name: str, *, mounts: str | None = None) -> tuple[Hierarchy, ...]:
+    """The hierarchies for groups of ours, with a parent folder `name` made in each; () if this
+    process may not make any, or if memory can't be limited."""
+    if os.geteuid() != 0:
+        return ()
+    text = Path("/proc/self/mounts").read_text() if mounts is None else mounts
+    found: list[Hierarchy] = []
+    missing = set(CONTROLLERS)
+    for mount in _mounted(text):
+        wanted = frozenset(missing & mount.controllers)
+        if wanted and (made := _parent(mount, wanted, name)) is not None:
+            found.append(made)
+            missing -= wanted
+    return tuple(found) if "memory" not in missing else ()
+
+
+def describe(hierarchies: Iterable[Hierarchy]) -> str:
+    """For people: "memory, cpu and pids by cgroup v1"."""
+    parts = []
+    for version in sorted({h.version for h in hierarchies}):
+        names = {c for h in hierarchies if h.version == version for c in h.controllers}
+        parts.append(f"{', '.join(c for c in CONTROLLERS if c in names)} by cgroup v{version}")
+    return "; ".join(parts)
+
+
+def _mounted(text: str) -> list[Hierarchy]:
+    """Every mounted hierarchy with the controllers of ours that live in it, from /proc/self/mounts."""
+    found = []
+    for line in text.splitlines():
+        _, target, kind, options, *_ = line.split()
+        root = Path(target)
+        if kind == "cgroup2":
+            here = frozenset(_read(root / "cgroup.controllers").split())
+            found.append(Hierarchy(2, root, here & set(CONTROLLERS)))
+        elif kind == "cgroup":
+            found.append(Hierarchy(1, root, frozenset(options.split(",")) & set(CONTROLLERS)))
+    return found
+
+
+def _parent(mount: Hierarchy, wanted: frozenset[str], name: str) -> Hierarchy | None:
+    parent = mount.root / name
+    try:
+        if mount.version == 2:
+            # v2 passes a controller down only where each level says so.
+            enable = " ".join(f"+{controller}" for controller in sorted(wanted))
+            _set(mount.root / "cgroup.subtree_control", enable)
+            parent.mkdir(exist_ok=True)
+            _set(parent / "cgroup.subtree_control", enable)
+        else:
+            parent.mkdir(exist_ok=True)
+    except OSError:
+        return None
+    return Hierarchy(mount.version, parent, wanted)
+
+
+def _settings(hierarchy: Hierarchy, limits: Limits) -> list[tuple[str, str]]:
+    quota = max(MIN_QUOTA, round(limits.cpus * PERIOD))
+    v2 = hierarchy.version == 2
+    files: list[tuple[str, str]] = []
+    if "memory" in hierarchy.controllers:
+        memory = str(limits.memory)
+        swap = ("memory.swap.max", "0") if v2 else ("memory.memsw.limit_in_bytes", memory)
+        files.append(("memory.max" if v2 else "memory.limit_in_bytes", memory))
+        # Where the kernel does not count swap there is no such file.
+        if (hierarchy.root / swap[0]).exists():
+            files.append(swap)
+    if "cpu" in hierarchy.controllers:
+        if v2:
+            files.append(("cpu.max", f"{quota} {PERIOD}"))
+        else:
+            files += [("cpu.cfs_period_us", str(PERIOD)), ("cpu.cfs_quota_us", str(quota))]
+    if "pids" in hierarchy.controllers:
+        files.append(("pids.max", str(limits.pids)))
+    return files
+
+
+def _set(file: Path, text: str) -> None:
+    fd = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+
+
+def _read(file: Path) -> str:
+    """ "" where the file, its group or its number is not there (any more)."""
+    try:
+        return file.read_text()
+    except OSError:
+        return ""

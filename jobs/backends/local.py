@@ -1,0 +1,401 @@
+"""The `local` backend: this machine's own R in bubblewrap, as an ordinary user.
+
+    rcluster-enter (root only: cgroups, network, becomes the user) -> rcluster-run -> bwrap -> R
+
+The runner stands outside the sandbox, so its exit record, out of the script's reach, is the truth.
+It is started in a session of its own and does not need us: another process finds it by the
+folder of notes (local_state.py). Who may run is decided by the permit, so that starting twice is
+harmless at every point where we might be interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import select
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from jobs.backends import cgroups
+from jobs.backends.base import (
+    BackendUnavailable,
+    Capabilities,
+    CommandNotFound,
+    ContainerSpec,
+    ContainerStatus,
+    Health,
+    LaunchFailed,
+    Life,
+    Notify,
+    Offer,
+    OnPhase,
+)
+from jobs.backends.exit_record import ExitRecord, read_record
+from jobs.backends.local_state import Entry, State
+from jobs.backends.processes import EndWatch, Process, boot_id, process, reap
+from jobs.backends.sandbox import PATH, bwrap_arguments, program, write_etc
+from jobs.backends.variables import container_variables, site_proxies
+
+log = logging.getLogger(__name__)
+
+EXIT_NEVER_RAN = 125
+PIDS_LIMIT = 4096
+CLAIM_WITHIN = 15.0
+"""seconds that a launch waits for the runner's claim; slirp4netns alone gets 10"""
+UNNOTED_FOR = 15.0
+"""seconds after which a start that was never noted has failed for certain"""
+ARGS_FD, INFO_FD = 8, 9
+# bubblewrap reads its arguments from a file: on its command line everybody on this machine could
+# read the script's variables. The runner hands on no file of its own, so a shell opens this one.
+_WITH_ARGS = f'exec {ARGS_FD}<"$1" && shift && exec "$@"'
+_HEALTH_KEPT = 30.0
+
+
+class LocalBackend:
+    """Runs on this machine. What it can do depends on who we are: see `capabilities`."""
+
+    name = "local"
+    capabilities: Capabilities
+
+    def __init__(
+        self,
+        *,
+        state_dir: Path,
+        runner_dir: Path,
+        installation: str,
+        cpus: float | None = None,
+        memory: int | None = None,
+        machine: str | None = None,
+    ) -> None:
+        self._state = State(state_dir)
+        self._runner_dir = runner_dir
+        self._cpus = cpus
+        self._memory = memory
+        self._machine = machine or platform.node()
+        self._proxies = site_proxies()
+        self._root = os.geteuid() == 0
+        self._hierarchies = cgroups.find(f"rcluster-{installation}")
+        self._slirp = shutil.which("slirp4netns") if self._root else None
+        if self._slirp and not Path("/dev/net/tun").exists():
+            self._slirp = None
+        self._accounts: set[tuple[int, int]] = set()
+        self._children: set[int] = set()
+        self._health: tuple[float, Health] | None = None
+        self._watch: EndWatch | None = None
+        self.capabilities = Capabilities(
+            images=False,
+            memory="cgroup" if self._hierarchies else "process",
+            network="full" if self._slirp else "none",
+            notes=self._notes(),
+        )
+
+    def _notes(self) -> tuple[str, ...]:
+        if self._hierarchies:
+            notes = [f"Limits: {cgroups.describe(self._hierarchies)}."]
+        else:
+            why = "no cgroup can be made here" if self._root else "not started as root"
+            notes = [f"Memory is limited for each process, not for a Run as a whole: {why}."]
+        if not self._root:
+            notes.append("Scripts have no network: only root can give them one (slirp4netns).")
+        elif not self._slirp:
+            notes.append("Scripts have no network: apt-get install slirp4netns gives them one.")
+        return tuple(notes)
+
+    # The machine.
+
+    def health(self) -> Health:
+        if self._health is None or time.monotonic() - self._health[0] > _HEALTH_KEPT:
+            self._health = (time.monotonic(), self._examine())
+        return self._health[1]
+
+    def _examine(self) -> Health:
+        needed = ["rcluster-run", "rcluster-enter"] if self._root else ["rcluster-run"]
+        for name in needed:
+            if not os.access(self._runner_dir / name, os.X_OK):
+                return Health(
+                    ok=False, sentence=f"{self._runner_dir / name} is missing: make -C runner"
+                )
+        bwrap = shutil.which("bwrap")
+        if bwrap is None:
+            return Health(ok=False, sentence="bubblewrap is missing: apt-get install bubblewrap")
+        trial = [bwrap, "--unshare-user", "--unshare-pid", "--ro-bind", "/", "/", "true"]
+        nobody = {"user": 65534, "group": 65534, "extra_groups": []} if self._root else {}
+        try:
+            done = subprocess.run(trial, capture_output=True, timeout=5, cwd="/", **nobody)  # type: ignore[call-overload]
+        except subprocess.TimeoutExpired:
+            return Health(ok=False, sentence="bubblewrap does not answer.")
+        if done.returncode != 0:
+            said = done.stderr.decode("utf-8", "replace").strip()
+            return Health(ok=False, sentence=f"bubblewrap can't make a sandbox here: {said}")
+        version = subprocess.run([bwrap, "--version"], capture_output=True, timeout=5).stdout
+        return Health(
+            ok=True,
+            sentence="Scripts run on this machine in bubblewrap.",
+            version=version.decode().strip().removeprefix("bubblewrap "),
+            notes=self.capabilities.notes,
+        )
+
+    def offers(self) -> list[Offer]:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return [
+            Offer(
+                machine=self._machine,
+                cpus=self._cpus if self._cpus else float(len(os.sched_getaffinity(0))),
+                memory=self._memory if self._memory else memory * 9 // 10,
+            )
+        ]
+
+    def resolve(self, image: str, *, pull: str, on_phase: OnPhase, timeout: float) -> str:
+        """There are no images here."""
+        return ""
+
+    # Containers.
+
+    def launch(self, spec: ContainerSpec) -> None:
+        known = self._state.entry(spec.handle)
+        if known is not None and self._status(known).life is not Life.CREATED:
+            return
+        self._check(spec)
+        entry = self._note(spec)
+        group = self._group(spec.handle)
+        try:
+            group.create(cgroups.Limits(memory=spec.memory, cpus=spec.cpus, pids=PIDS_LIMIT))
+            who = self._spawn(spec, entry, group)
+        except cgroups.CgroupError as error:
+            raise LaunchFailed(f"The limits can't be set: {error}") from error
+        except OSError as error:
+            raise LaunchFailed(f"The runner can't be started: {error}") from error
+        if who is not None:
+            entry.note_started(who)
+            if self._watch is not None:
+                self._watch.add(spec.handle, who)
+            self._await_claim(entry, who)
+
+    def _check(self, spec: ContainerSpec) -> None:
+        """What bubblewrap would say in its own words, into the Run log."""
+        if not self._root and (spec.uid, spec.gid) != (os.geteuid(), os.getegid()):
+            raise LaunchFailed(f"Only root can start a script as user {spec.uid}.")
+        if program(spec, path=spec.variables.get("PATH", PATH)) is None:
+            raise CommandNotFound(self._no_program(spec.command[0]))
+        for mount in spec.mounts:
+            if not mount.source.exists():
+                raise LaunchFailed(f"{mount.source}, which should be {mount.target}, is not there.")
+
+    def _no_program(self, word: str) -> str:
+        if word in ("R", "Rscript"):
+            return f"There is no R on {self._machine}: its administrator can install r-base-core."
+        return f"There is no program {word} on {self._machine}."
+
+    def _note(self, spec: ContainerSpec) -> Entry:
+        try:
+            self._state.prepare()
+            if (spec.uid, spec.gid) not in self._accounts:
+                write_etc(self._state.etc, uid=spec.uid, gid=spec.gid)
+                self._accounts.add((spec.uid, spec.gid))
+            entry = self._state.note(spec.handle, attempt_dir=spec.attempt_dir)
+            arguments = bwrap_arguments(
+                spec,
+                etc=self._state.etc,
+                variables=container_variables(spec, self._proxies),
+                own_network=not self._root,
+            )
+            entry.write_args(arguments, uid=spec.uid, gid=spec.gid)
+        except OSError as error:
+            raise BackendUnavailable(
+                f"Nothing can be noted in {self._state.root}: {error}"
+            ) from error
+        return entry
+
+    def _spawn(self, spec: ContainerSpec, entry: Entry, group: cgroups.Group) -> Process | None:
+        """In a session of its own, with nothing of ours but the file for its complaints."""
+        command = self._command(spec, entry, group)
+        pid = os.posix_spawn(
+            command[0],
+            command,
+            {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
+                (
+                    os.POSIX_SPAWN_OPEN,
+                    2,
+                    str(entry.errors_file),
+                    os.O_WRONLY | os.O_CREAT | os.O_APPEND,
+                    0o644,
+                ),
+            ],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=(signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD),
+        )
+        self._children.add(pid)
+        return process(pid)
+
+    def _command(self, spec: ContainerSpec, entry: Entry, group: cgroups.Group) -> list[str]:
+        command = [str(self._runner_dir / "rcluster-run"), "--dir", str(spec.attempt_dir)]
+        command += ["--grace", f"{spec.grace:g}", "--sandbox-info-fd", str(INFO_FD)]
+        if spec.time_limit:
+            command += ["--time-limit", f"{spec.time_limit:g}"]
+        if spec.log_cap:
+            command += ["--log-cap", str(spec.log_cap)]
+        if spec.has_stdin:
+            command += ["--stdin", str(spec.attempt_dir / "stdin")]
+        for file in group.peak_files:
+            command += ["--memory-peak", str(file)]
+        command += ["--", "/bin/sh", "-c", _WITH_ARGS, "sh", str(entry.args_file)]
+        command += ["bwrap", "--args", str(ARGS_FD), "--info-fd", str(INFO_FD), "--", *spec.command]
+        if not self._hierarchies:
+            command = ["/usr/bin/prlimit", f"--data={spec.memory}", "--", *command]
+        if not self._root:
+            return command
+        enter = [str(self._runner_dir / "rcluster-enter"), "--user", f"{spec.uid}:{spec.gid}"]
+        for folder in group.folders:
+            enter += ["--cgroup", str(folder)]
+        if self._slirp:
+            enter += ["--network", "slirp4netns", "--slirp4netns", self._slirp]
+        else:
+            enter += ["--network", "none"]
+        return [*enter, "--", *command]
+
+    def _await_claim(self, entry: Entry, who: Process) -> None:
+        """Until the runner has claimed the attempt, a few milliseconds. Raises LaunchFailed if it
+        ended with its permit still there, which means that it could not even begin."""
+        deadline = time.monotonic() + CLAIM_WITHIN
+        ended = select.poll()
+        fd = who.open()
+        if fd is not None:
+            ended.register(fd, select.POLLIN)
+        try:
+            while fd is not None and self._record(entry) is None and time.monotonic() < deadline:
+                if ended.poll(1):
+                    break
+        finally:
+            if fd is not None:
+                os.close(fd)
+        if not self._alive(who) and self._record(entry) is None and _has_permit(entry):
+            raise LaunchFailed(f"The sandbox can't be made: {entry.errors() or 'no word why'}")
+
+    def status(self, handle: str) -> ContainerStatus | None:
+        entry = self._state.entry(handle)
+        return None if entry is None else self._status(entry)
+
+    def containers(self) -> dict[str, ContainerStatus]:
+        return {entry.handle: self._status(entry) for entry in self._state.entries()}
+
+    def _status(self, entry: Entry) -> ContainerStatus:
+        # Life first, record second: a record that is not final by then never will be.
+        record = self._record(entry)
+        who = self._who(entry, record)
+        if not (record and record.ended) and who is not None and self._alive(who):
+            started_at = record.started_at if record else None
+            return ContainerStatus(entry.handle, Life.RUNNING, started_at=started_at)
+        record = self._record(entry)
+        if record is not None:
+            return self._ended(entry, record)
+        return self._unclaimed(entry, started=who is not None)
+
+    def _ended(self, entry: Entry, record: ExitRecord) -> ContainerStatus:
+        group = self._group(entry.handle)
+        exit_code = record.exit_code
+        if exit_code is None and entry.was_killed:
+            exit_code = 128 + signal.SIGKILL
+        return ContainerStatus(
+            entry.handle,
+            Life.ENDED,
+            exit_code=exit_code,
+            out_of_memory=group.out_of_memory(),
+            started_at=record.started_at,
+            ended_at=record.ended_at,
+            peak_memory=record.peak_memory or group.peak_memory(),
+        )
+
+    def _unclaimed(self, entry: Entry, *, started: bool) -> ContainerStatus:
+        """Nobody wrote a record, and nobody whom we know of is alive."""
+        permit = _has_permit(entry)
+        if not started and entry.boot == boot_id():
+            # Interrupted between the note and the start, or between the start and its note.
+            if permit:
+                return ContainerStatus(entry.handle, Life.CREATED)
+            if time.time() - entry.at < UNNOTED_FOR:
+                return ContainerStatus(entry.handle, Life.RUNNING)
+        claimed = any(entry.attempt_dir.glob("started.*"))
+        return ContainerStatus(
+            entry.handle,
+            Life.ENDED,
+            exit_code=None if claimed else EXIT_NEVER_RAN,
+            error=entry.errors() if permit else "",
+        )
+
+    def stop(self, handle: str, *, grace: float) -> None:
+        """The runner got its grace at launch."""
+        entry = self._state.entry(handle)
+        who = self._who(entry, self._record(entry)) if entry else None
+        if who is not None:
+            who.send(signal.SIGTERM)
+
+    def kill(self, handle: str) -> None:
+        """The sandbox dies with its runner, and its cgroup holds whatever might escape that."""
+        entry = self._state.entry(handle)
+        if entry is None:
+            return
+        record = self._record(entry)
+        who = self._who(entry, record)
+        if who is not None and not (record and record.ended):
+            entry.note_killed()
+            who.send(signal.SIGKILL)
+        self._group(handle).kill()
+
+    def remove(self, handle: str) -> None:
+        entry = self._state.entry(handle)
+        if entry is not None and self._status(entry).life is Life.RUNNING:
+            return
+        try:
+            self._group(handle).remove()
+        except cgroups.CgroupError as error:
+            raise BackendUnavailable(f"The cgroup of {handle} can't be removed: {error}") from error
+        self._state.forget(handle)
+
+    def watch(self, notify: Notify) -> None:
+        self._watch = watch = EndWatch()
+        for entry in self._state.entries():
+            who = self._who(entry, self._record(entry))
+            if who is None or not watch.add(entry.handle, who):
+                notify(entry.handle)
+        watch.start(notify)
+
+    def close(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None
+
+    # Pieces.
+
+    def _group(self, handle: str) -> cgroups.Group:
+        return cgroups.Group(self._hierarchies, handle)
+
+    def _record(self, entry: Entry) -> ExitRecord | None:
+        try:
+            return read_record(entry.attempt_dir)
+        except OSError as error:
+            raise BackendUnavailable(f"{entry.attempt_dir} can't be read: {error}") from error
+
+    def _who(self, entry: Entry, record: ExitRecord | None) -> Process | None:
+        """The runner: who claimed the attempt, else who was started to do so."""
+        if record is not None:
+            return Process(record.pid, record.pid_start, record.boot_id)
+        return entry.started()
+
+    def _alive(self, who: Process) -> bool:
+        alive = who.is_alive()
+        if not alive and who.pid in self._children:
+            self._children.discard(who.pid)
+            reap(who.pid)
+        return alive
+
+
+def _has_permit(entry: Entry) -> bool:
+    return (entry.attempt_dir / "permit").exists()

@@ -1,0 +1,221 @@
+"""Every address with every method, for everybody: who gets in, and who learns nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern
+
+from accounts.models import ApiToken, User
+from jobs.api.urls import urlpatterns
+from jobs.models import Run, Task
+from jobs.states import RunState
+from tests.api.conftest import client_of
+from tests.factories import PASSWORD, make_run, make_token
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+# address, method -> status for the owner; all other methods are 405.
+OPEN = {
+    ("me", "GET"): 200,
+    ("tokens", "GET"): 200,
+    ("tokens", "POST"): 201,
+    ("environments", "GET"): 200,
+    ("cluster", "GET"): 200,
+    ("tasks", "GET"): 200,
+    ("tasks", "POST"): 201,
+    ("runs", "GET"): 200,
+}
+OWNED = {
+    ("tokens/{token}", "DELETE"): 204,
+    ("tasks/{task}", "GET"): 200,
+    ("tasks/{task}", "PATCH"): 200,
+    ("tasks/{task}/runs", "GET"): 200,
+    ("tasks/{task}/runs", "POST"): 201,
+    ("tasks/{task}/files/code", "GET"): 200,
+    ("tasks/{task}/files/code", "POST"): 201,
+    ("tasks/{task}/files/code/main.R", "GET"): 200,
+    ("tasks/{task}/files/code/main.R", "PUT"): 200,
+    ("tasks/{task}/files/code/main.R", "POST"): 400,
+    ("tasks/{task}/files/code/main.R", "DELETE"): 204,
+    ("runs/{run}", "GET"): 200,
+    ("runs/{run}/cancel", "POST"): 200,
+    ("runs/{run}/again", "POST"): 201,
+    ("runs/{run}/log", "GET"): 200,
+}
+BODIES: dict[tuple[str, str], Any] = {
+    ("tokens", "POST"): {"name": "another"},
+    ("tasks", "POST"): {"name": "New"},
+    ("tasks/{task}", "PATCH"): {"name": "Renamed"},
+    ("tasks/{task}/runs", "POST"): {"script_path": "main.R"},
+    ("tasks/{task}/files/code", "POST"): {"folder": "new"},
+    ("tasks/{task}/files/code/main.R", "POST"): {"folder": "new"},
+}
+ADDRESSES = sorted({address for address, _ in OPEN | OWNED})
+CASES = [(address, method) for address in ADDRESSES for method in METHODS]
+
+
+@pytest.fixture
+def ids(task: Task, owner: User, put: Callable[[str, bytes], None]) -> dict[str, str]:
+    put("code/main.R", b"cat(1)\n")
+    run = make_run(task)
+    token, _ = ApiToken.issue(user=owner, name="one")
+    return {"task": task.public_id, "run": run.public_id, "token": token.public_id}
+
+
+def ask(client: Client, address: str, method: str, ids: dict[str, str]) -> Any:
+    body = BODIES.get((address, method))
+    return client.generic(
+        method,
+        "/api/v1/" + address.format(**ids),
+        json.dumps(body) if body is not None else b"raw",
+        content_type="application/json" if body is not None else "application/octet-stream",
+    )
+
+
+def expected(address: str, method: str) -> int:
+    table = OPEN | OWNED
+    return table.get((address, "GET" if method == "HEAD" else method), 405)
+
+
+def is_problem(response: Any, method: str = "GET") -> bool:
+    if response.headers["Content-Type"] != "application/problem+json":
+        return False
+    if method == "HEAD":
+        return True
+    body = response.json()
+    return bool(body["status"] == response.status_code and body["detail"] and body["title"])
+
+
+def test_no_address_is_forgotten_here() -> None:
+    routes = {str(each.pattern) for each in urlpatterns if isinstance(each, URLPattern)}
+    named = {"files/code": "files/<str:area>", "main.R": "<path:path>"}
+    covered = set()
+    for address in ADDRESSES:
+        for key, value in named.items():
+            address = address.replace(key, value)
+        for key in ("task", "run", "token"):
+            address = address.replace(f"{{{key}}}", f"<str:{key}>")
+        covered.add(address)
+    assert routes - {"<path:rest>"} == covered
+
+
+@pytest.mark.parametrize(("address", "method"), CASES)
+def test_nobody_gets_in_without_signing_in(address: str, method: str, ids: dict[str, str]) -> None:
+    response = ask(Client(), address, method, ids)
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"].startswith("Bearer")
+    assert is_problem(response, method)
+
+
+@pytest.mark.parametrize(("address", "method"), CASES)
+def test_an_expired_token_opens_nothing(
+    address: str, method: str, ids: dict[str, str], owner: User
+) -> None:
+    token = make_token(owner, lifetime=-timedelta(seconds=1))
+    response = ask(Client(headers={"Authorization": f"Bearer {token}"}), address, method, ids)
+    assert response.status_code == 401
+    assert is_problem(response, method)
+
+
+@pytest.mark.parametrize(("address", "method"), CASES)
+def test_a_stranger_sees_nothing_of_it(
+    address: str, method: str, ids: dict[str, str], stranger: User
+) -> None:
+    """404 where the owner gets in, exactly as for an id that does not exist."""
+    response = ask(client_of(stranger), address, method, ids)
+    status = expected(address, method)
+    assert response.status_code == (status if (address, "GET") in OPEN or status == 405 else 404)
+    if response.status_code == 404:
+        none = dict.fromkeys(ids, "0" * 16)
+        same = ask(client_of(stranger), address, method, none)
+        assert (same.status_code, same.content) == (404, response.content)
+        assert is_problem(response, method)
+
+
+@pytest.mark.parametrize(("address", "method"), CASES)
+def test_the_owner_gets_in(address: str, method: str, ids: dict[str, str], api: Client) -> None:
+    response = ask(api, address, method, ids)
+    assert response.status_code == expected(address, method)
+    if response.status_code >= 400:
+        assert is_problem(response, method)
+    response.close()
+
+
+@pytest.mark.parametrize(("address", "method"), CASES)
+def test_staff_get_in_except_to_the_tokens_of_others(
+    address: str, method: str, ids: dict[str, str], staff: User
+) -> None:
+    response = ask(client_of(staff), address, method, ids)
+    status = expected(address, method)
+    assert response.status_code == (404 if address == "tokens/{token}" and status < 400 else status)
+    response.close()
+
+
+def test_the_session_works_too_and_needs_a_csrf_token_to_change_things(
+    task: Task, owner: User
+) -> None:
+    client = Client(enforce_csrf_checks=True)
+    assert client.login(username="owner", password=PASSWORD)
+    assert client.get("/api/v1/me").json()["username"] == "owner"
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        for address in ("tasks", f"tasks/{task.public_id}", f"tasks/{task.public_id}/files/code/x"):
+            response = client.generic(method, f"/api/v1/{address}", b"{}")
+            assert response.status_code in (403, 405)
+            assert is_problem(response)
+    assert not Task.objects.exclude(pk=task.pk).exists()
+
+
+def test_a_token_needs_no_csrf_token(owner: User, environment: object) -> None:
+    headers = {"Authorization": f"Bearer {make_token(owner)}"}
+    client = Client(enforce_csrf_checks=True, headers=headers)
+    response = client.post("/api/v1/tasks", {"name": "x"}, content_type="application/json")
+    assert response.status_code == 201
+
+
+def test_lists_hold_only_what_one_may_see(
+    task: Task, owner: User, stranger: User, staff: User
+) -> None:
+    run = make_run(task, state=RunState.SUCCEEDED)
+    for user, seen in ((owner, True), (stranger, False), (staff, True)):
+        client = client_of(user)
+        tasks = [each["id"] for each in client.get("/api/v1/tasks").json()["results"]]
+        runs = [each["id"] for each in client.get("/api/v1/runs").json()["results"]]
+        assert (tasks, runs) == (([task.public_id], [run.public_id]) if seen else ([], []))
+        of_task = client.get(f"/api/v1/runs?task={task.public_id}")
+        assert of_task.status_code == (200 if seen else 404)
+
+
+def test_what_a_stranger_may_not_do_does_not_happen(
+    ids: dict[str, str], task: Task, stranger: User
+) -> None:
+    for address, method in CASES:
+        if (address, method) not in OPEN:
+            ask(client_of(stranger), address, method, ids)
+    task.refresh_from_db()
+    assert task.name == "Rivers"
+    run = Run.objects.get()
+    assert (run.state, run.cancel_requested_at) == (RunState.QUEUED, None)
+    assert ApiToken.objects.filter(public_id=ids["token"]).exists()
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_a_slash_at_the_end_is_fine(address: str, ids: dict[str, str], api: Client) -> None:
+    if address.endswith("main.R"):
+        pytest.skip("a slash after a file's name asks for a folder")
+    statuses = {
+        api.options(f"/api/v1/{address.format(**ids)}{slash}").status_code for slash in ("", "/")
+    }
+    assert statuses == {200}
+
+
+def test_an_unknown_address_is_a_problem(api: Client) -> None:
+    for address in ("nothing", "tasks/x/y/z", "runs/x/stop"):
+        response = api.get(f"/api/v1/{address}")
+        assert response.status_code == 404
+        assert is_problem(response)

@@ -1,0 +1,134 @@
+"""One laboratory per real backend. What is missing is made here, or the test fails: a contract
+that was skipped has not been kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from jobs.backends.base import Backend
+from jobs.backends.registry import BackendConfig, make_backend
+
+from .attempt import Lab
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ENVIRONMENTS = REPOSITORY / "deploy" / "environments"
+IMAGE = "rcluster/r-base:bookworm"
+UID = GID = 12345
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a laboratory's things are; enough to make its backend again in another process."""
+
+    name: str
+    config: BackendConfig
+
+    def backend(self) -> Backend:
+        return make_backend(self.name, config=self.config)
+
+
+@pytest.fixture(scope="session")
+def runner_dir() -> Iterator[Path]:
+    """The runner, freshly compiled, in a folder that the ordinary user can read."""
+    folder = Path(tempfile.mkdtemp(prefix="contract-runner-"))
+    folder.chmod(0o755)
+    subprocess.run(
+        ["make", "-s", "-C", REPOSITORY / "runner", "all", f"OUT={folder}"], check=True, timeout=120
+    )
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def r_image() -> str:
+    """The image of Debian's R, in an engine that answers."""
+    cache = os.environ.get("RCLUSTER_CACHE", "/var/cache/rcluster")
+    for command in (
+        [ENVIRONMENTS / "docker_engine.sh"],
+        [ENVIRONMENTS / "r-base" / "build.sh", cache],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return IMAGE
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that every user can reach (pytest's own are private)."""
+    folder = Path(tempfile.mkdtemp(prefix="contract-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+MakeSite = Callable[[str], Site]
+
+
+@pytest.fixture
+def make_site(place: Path, runner_dir: Path) -> MakeSite:
+    def make(name: str) -> Site:
+        config = BackendConfig(
+            installation=place.name,
+            machine="here",
+            runner_dir=runner_dir,
+            state_dir=place / "state",
+        )
+        return Site(name, config)
+
+    return make
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("docker", marks=pytest.mark.docker),
+        pytest.param("local", marks=pytest.mark.local),
+    ]
+)
+def site(request: pytest.FixtureRequest, make_site: MakeSite) -> Site:
+    if request.param == "docker":
+        request.getfixturevalue("r_image")
+    return make_site(request.param)
+
+
+@pytest.fixture
+def lab(site: Site, place: Path) -> Iterator[Lab]:
+    yield from open_lab(site, place)
+
+
+@pytest.fixture
+def docker_lab(make_site: MakeSite, place: Path, r_image: str) -> Iterator[Lab]:
+    yield from open_lab(make_site("docker"), place)
+
+
+@pytest.fixture
+def local_lab(make_site: MakeSite, place: Path) -> Iterator[Lab]:
+    yield from open_lab(make_site("local"), place)
+
+
+def open_lab(site: Site, place: Path) -> Iterator[Lab]:
+    backend = site.backend()
+    image = ""
+    if backend.capabilities.images:
+        image = backend.resolve(IMAGE, pull="never", on_phase=lambda phase, text: None, timeout=5)
+    uid, gid = (UID, GID) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    lab = Lab(backend, place / "runs", image, uid, gid, site.backend)
+    try:
+        yield lab
+    finally:
+        lab.clean()
+        backend.close()
+        remove_cgroups(site.config.installation)
+
+
+def remove_cgroups(installation: str) -> None:
+    """The parent folders of this test's groups; a product's stay for the next Run."""
+    for parent in Path("/sys/fs/cgroup").glob(f"**/rcluster-{installation}"):
+        parent.rmdir()
