@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 
 from accounts.models import ApiToken, User
+
+if TYPE_CHECKING:
+    _PasswordChangeForm = PasswordChangeForm[User]
+else:
+    # Generic only for the type checker.
+    _PasswordChangeForm = PasswordChangeForm
 
 
 class _Styled:
@@ -32,7 +38,7 @@ class SignInForm(_Styled, AuthenticationForm):
         self.style()
 
 
-class PasswordForm(_Styled, PasswordChangeForm[User]):
+class PasswordForm(_Styled, _PasswordChangeForm):
     error_messages = {  # noqa: RUF012 - Django's own attribute
         **PasswordChangeForm.error_messages,
         "password_incorrect": "That is not your present password. Type it again.",

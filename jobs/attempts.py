@@ -17,7 +17,6 @@ import enum
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,17 +71,17 @@ def prepare(
     path = folder(run, attempt)
     if path.exists():
         shutil.rmtree(path)
-    path.mkdir(parents=True)
+    storage.own(storage.storage_root() / "runs", 0o755)
+    for ours in (path.parent, path, path / "script"):
+        storage.own(ours, 0o700)
     _write(path / "log", b"")
     _write(path / "exit", b"\n" * RECORD_SIZE)
-    (path / "script").mkdir()
     if script_name:
         _write(path / "script" / script_name, script_text.encode())
     if stdin is not None:
         _write(path / "stdin", stdin.encode())
     # Last: without a permit the rest does nothing.
     _write(path / PERMIT, b"")
-    _give_to_owner(path.parent)
     return path
 
 
@@ -153,22 +152,12 @@ def log_size(run: str, attempt: int) -> int:
 
 
 def _write(path: Path, content: bytes) -> None:
+    """Owned by the storage's owner, as whom containers write; the backend worker may be root."""
     with path.open("xb") as file:
         file.write(content)
-
-
-def _give_to_owner(path: Path) -> None:
-    """Containers write as the storage's owner; the backend worker may be root."""
-    uid, gid = storage.owner()
-    if os.geteuid() != uid:
-        for each in (path, *_below(path)):
-            os.chown(each, uid, gid, follow_symlinks=False)
-
-
-def _below(path: Path) -> Iterator[Path]:
-    for root, folders, files in os.walk(path):
-        for name in (*folders, *files):
-            yield Path(root) / name
+        os.fchmod(file.fileno(), 0o600)
+        if os.geteuid() == 0:
+            os.fchown(file.fileno(), *storage.owner())
 
 
 def _number(raw: dict[str, Any], name: str) -> float | None:

@@ -10,7 +10,10 @@ from urllib.parse import parse_qs
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer, AsyncWebsocketConsumer
+from django.contrib.auth.models import AnonymousUser
+from rest_framework.exceptions import AuthenticationFailed
 
+from accounts.authentication import token_of
 from jobs import notify, watching
 from jobs.events import Bytes, End, as_json
 from jobs.models import Run
@@ -26,7 +29,7 @@ class RunConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels has 
 
     async def connect(self) -> None:
         await self.accept()
-        user = self.scope["user"]
+        user = await _person(self.scope)
         if not user.is_authenticated:
             await self.close(NOT_SIGNED_IN)
             return
@@ -68,7 +71,7 @@ class EventsConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc] # Channe
 
     async def connect(self) -> None:
         await self.accept()
-        user = self.scope["user"]
+        user = await _person(self.scope)
         if not user.is_authenticated:
             await self.close(NOT_SIGNED_IN)
             return
@@ -81,6 +84,18 @@ class EventsConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc] # Channe
 
     async def run_changed(self, message: dict[str, Any]) -> None:
         await self.send_json({**message, "type": "run"})
+
+
+async def _person(scope: dict[str, Any]) -> Any:
+    """Who opened the socket, by token (a script) or by session (a page)."""
+    header = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+    if not header:
+        return scope["user"]
+    try:
+        token = await database_sync_to_async(token_of)(header)
+    except AuthenticationFailed:
+        return AnonymousUser()
+    return AnonymousUser() if token is None else token.user
 
 
 def _whole(query: dict[str, list[str]], name: str) -> int:

@@ -4,19 +4,19 @@ import os
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
-from channels.security.websocket import AllowedHostsOriginValidator
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rcluster_site.settings")
 http = get_asgi_application()
 
 from jobs.routing import websocket_urlpatterns  # noqa: E402 - Django's apps must be loaded first
+from rcluster_site.origins import OriginOrToken  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
         "http": http,
         # Origin outermost: a page of another site never gets as far as the session.
-        "websocket": AllowedHostsOriginValidator(
+        "websocket": OriginOrToken(
             AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
         ),
     }

@@ -13,8 +13,8 @@ from typing import IO
 
 from deploy.portal.problem import Problem
 
-TAIL = 15
-"""Lines of a failed tool's output that are shown."""
+HEAD, TAIL = 5, 12
+"""Lines of a failed tool's output that are shown: some name the cause first, some last."""
 SIGN_OF_LIFE = 5.0
 """seconds after which a step that is still at work prints a dot"""
 
@@ -66,9 +66,8 @@ class Progress:
                 return
             log.seek(begin)
             text = log.read().decode(errors="replace")
-        tail = "\n".join("    " + line for line in text.strip().splitlines()[-TAIL:])
         where = f"\nAll of it: {self.log}" if self.log is not None else ""
-        raise Problem(f"{words[0]} failed (exit {status}):\n{tail}{where}")
+        raise Problem(f"{words[0]} failed (exit {status}):\n{excerpt(text)}{where}")
 
     def _output(self) -> IO[bytes]:
         return tempfile.TemporaryFile() if self.log is None else self.log.open("a+b")
@@ -77,3 +76,11 @@ class Progress:
     def _write(text: str) -> None:
         sys.stderr.write(text)
         sys.stderr.flush()
+
+
+def excerpt(text: str) -> str:
+    """The first and the last lines of what a tool printed, indented."""
+    lines = text.strip().splitlines()
+    if len(lines) > HEAD + TAIL + 1:
+        lines = [*lines[:HEAD], f"... ({len(lines) - HEAD - TAIL} lines)", *lines[-TAIL:]]
+    return "\n".join("    " + line for line in lines)

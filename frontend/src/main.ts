@@ -21,9 +21,11 @@ import { toast } from "@/lib/toast";
 // Refreshed parts are morphed, not replaced: what has the focus or the pointer stays in place.
 htmx.defineExtension("morph", {
   isInlineSwap: (style: string) => style === "morph:outerHTML",
-  handleSwap: (style: string, target: Element, fragment: DocumentFragment) => {
+  handleSwap: (style: string, target: Node, fragment: Node) => {
     if (style !== "morph:innerHTML" && style !== "morph:outerHTML") return false;
-    return Idiomorph.morph(target, fragment.children, { morphStyle: style === "morph:outerHTML" ? "outerHTML" : "innerHTML" });
+    const morphed = Idiomorph.morph(target, [...fragment.childNodes], { morphStyle: style === "morph:outerHTML" ? "outerHTML" : "innerHTML" });
+    // Only stylesheets in a <head> would make it wait, and a part of a page has none.
+    return Array.isArray(morphed) ? morphed : [];
   },
 });
 

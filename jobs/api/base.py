@@ -7,7 +7,8 @@ from typing import Any, cast
 
 from django.db.models import QuerySet
 from django.http import Http404
-from django.urls import URLPattern
+from django.urls import URLPattern, register_converter
+from django.urls.converters import PathConverter
 from django.urls.resolvers import RoutePattern
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
@@ -74,6 +75,15 @@ class Unknown(ApiView):
 
     def get(self, request: Request, rest: str) -> None:
         """Never reached; here so that GET counts as a method."""
+
+
+class AnyPath(PathConverter):
+    """Like Django's <path:...>, also for names with a line break in them, which scripts can make."""
+
+    regex = "(?s:.+)"
+
+
+register_converter(AnyPath, "any")
 
 
 def person(request: Request) -> User:

@@ -49,6 +49,9 @@ class Whole(serializers.IntegerField):
 class Cores(serializers.FloatField):
     """CPU cores as a JSON number; fractions are fine."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"max_value": 9999, **options})
+
     def to_internal_value(self, data: Any) -> float:
         if isinstance(data, bool) or not isinstance(data, int | float):
             raise ValidationError("Give a number.")

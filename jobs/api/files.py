@@ -40,7 +40,7 @@ _INLINE = OpenApiParameter(
 class EntrySerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     path = serializers.CharField(help_text="within the area")
-    kind = serializers.ChoiceField(choices=["file", "folder", "other"])
+    kind = serializers.CharField(help_text='"file", "folder", or "other": a link or device')
     size = serializers.IntegerField(help_text="bytes")
     modified_at = moment()
     url = serializers.CharField()

@@ -6,6 +6,7 @@ The runner is process 1 of each container; the engine's word about its end is th
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -62,6 +63,7 @@ class Engine:
         """A client for one request. What is no answer becomes BackendUnavailable; the engine's
         refusals (APIError) pass through."""
         try:
+            self._knock()
             yield self._client(timeout)
         except errors.APIError:
             raise
@@ -70,6 +72,14 @@ class Engine:
             raise BackendUnavailable(
                 f"The Docker engine does not answer ({doing}: {_cause(error)})."
             ) from error
+
+    def _knock(self) -> None:
+        """Is somebody at the socket? The client finds out too, but leaves its own socket open."""
+        scheme, _, path = self._base_url.partition("://")
+        if scheme == "unix":
+            with socket.socket(socket.AF_UNIX) as knocking:
+                knocking.settimeout(LOOK_TIMEOUT)
+                knocking.connect(path)
 
     def _client(self, timeout: int) -> docker.APIClient:
         with self._lock:
@@ -329,13 +339,16 @@ class _Images:
         with self._engine("pulling", ACT_TIMEOUT) as client:
             header = auth.get_config_header(client, auth.resolve_repository_name(repository)[0])
             # Not client.pull(): its stream can neither time out nor be called off.
-            response = client.post(
-                f"{client.base_url}/v{client.api_version}/images/create",
-                params={"fromImage": repository, "tag": digest or tag},
-                headers={"X-Registry-Auth": header} if header else {},
-                stream=True,
-                timeout=(LOOK_TIMEOUT, timeout),
-            )
+            try:
+                response = client.post(
+                    f"{client.base_url}/v{client.api_version}/images/create",
+                    params={"fromImage": repository, "tag": digest or tag},
+                    headers={"X-Registry-Auth": header} if header else {},
+                    stream=True,
+                    timeout=(LOOK_TIMEOUT, timeout),
+                )
+            except requests.exceptions.ReadTimeout:
+                return
             if not response.ok:
                 raise Refused(str(response.json().get("message", response.reason)))
             stream = CancellableStream(

@@ -252,7 +252,11 @@ class LocalBackend:
             command = ["/usr/bin/prlimit", f"--data={spec.memory}", "--", *command]
         if not self._root:
             return command
-        enter = [str(self._runner_dir / "rcluster-enter"), "--user", f"{spec.uid}:{spec.gid}"]
+        # slirp4netns' own sandbox detaches its copy of every mount, and where a mount is shared
+        # (all below /var/lib/docker, half of a systemd machine) the original goes with it. Behind
+        # a mount namespace that only listens, nothing comes back.
+        enter = ["/usr/bin/unshare", "--mount", "--propagation", "slave", "--"]
+        enter += [str(self._runner_dir / "rcluster-enter"), "--user", f"{spec.uid}:{spec.gid}"]
         for folder in group.folders:
             enter += ["--cgroup", str(folder)]
         if self._slirp:

@@ -102,7 +102,8 @@ class State:
     def note(self, handle: str, *, attempt_dir: Path) -> Entry:
         """Safe to repeat."""
         entry = Entry(self.root / handle, attempt_dir, boot_id(), time.time())
-        entry.folder.mkdir(mode=0o711, exist_ok=True)
+        entry.folder.mkdir(exist_ok=True)
+        entry.folder.chmod(0o711)  # whatever the umask
         text = json.dumps({"attempt_dir": str(attempt_dir), "boot": entry.boot, "at": entry.at})
         new = entry.folder / "launch.json.new"
         new.write_text(text)

@@ -40,7 +40,8 @@ _ETC = (
 
 def write_etc(folder: Path, *, uid: int, gid: int) -> None:
     """The few files of /etc that are not the machine's own. Written once per account."""
-    folder.mkdir(mode=0o755, exist_ok=True)
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)  # whatever the umask
     files = {
         f"passwd-{uid}": (
             "root:x:0:0:root:/:/usr/sbin/nologin\n"
@@ -121,7 +122,8 @@ def _on_this_machine(spec: ContainerSpec, place: str) -> Path | None:
     for target, source in targets.items():
         if place.startswith(f"{target}/"):
             return source / place[len(target) + 1 :]
-    # Links may lead on to a place that the sandbox hides.
-    real = Path(place).resolve()
+    # Neither the path nor what a link leads to may be in a place that the sandbox hides.
     roots = (*_ROOTS, *(f"/{name}" for name in _LINKED))
-    return real if any(real.is_relative_to(root) for root in roots) else None
+    path, real = Path(place), Path(place).resolve()
+    seen = all(any(each.is_relative_to(root) for root in roots) for each in (path, real))
+    return real if seen else None

@@ -10,9 +10,9 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from jobs import services
+from jobs import examples, services
 from jobs.models import Environment, Run, Task
-from jobs.views import capacity, examples
+from jobs.views import capacity
 from jobs.views.guard import SignedInRequest, signed_in
 
 TASKS_PER_PAGE = 50
@@ -46,7 +46,7 @@ def _tasks(request: SignedInRequest, start: int) -> dict[str, Any]:
 @require_GET
 def home(request: SignedInRequest) -> HttpResponse:
     tasks = _tasks(request, 0)
-    context = {**_now(request), **tasks, "examples": [] if tasks["tasks"] else examples.EXAMPLES}
+    context = {**_now(request), **tasks, "examples": [] if tasks["tasks"] else examples.available()}
     return render(request, "home/page.html", context)
 
 
@@ -67,7 +67,7 @@ def home_tasks(request: SignedInRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def task_new(request: SignedInRequest) -> HttpResponse:
     """One field to fill in; the rest has the usual choice and can be changed in the console."""
-    context: dict[str, Any] = {"environments": Environment.objects.offered(), "examples": examples.EXAMPLES}
+    context: dict[str, Any] = {"environments": Environment.objects.offered(), "examples": examples.available()}
     if request.method == "POST":
         context["name"] = request.POST.get("name", "")
         slug = request.POST.get("environment", "")

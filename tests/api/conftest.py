@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from django.test import AsyncClient, Client
+from django.test import Client
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
@@ -69,7 +69,3 @@ def put(task: Task) -> Callable[[str, bytes], None]:
 
 def client_of(user: User) -> Client:
     return Client(headers={"Authorization": f"Bearer {make_token(user)}"})
-
-
-def async_client_of(user: User) -> AsyncClient:
-    return AsyncClient(headers={"Authorization": f"Bearer {make_token(user)}"})

@@ -22,7 +22,7 @@ def is_full(attempt: Attempt) -> bool:
 
 
 def test_what_is_in_the_log_is_an_exact_prefix(small_disk: Attempt, options: list[str]) -> None:
-    status = small_disk.run("seq", "1", "100000", options=[*options, "--full-disk-wait", "0.5"])
+    status = small_disk.run("seq", "1", "100000", options=[*options, "--full-disk-wait", "0.25"])
     assert status == 0
     log, record = small_disk.log, small_disk.record
     assert 100_000 < len(log) < len(PRINTED)
@@ -72,7 +72,7 @@ def test_output_of_a_command_that_has_ended_waits_too(small_disk: Attempt) -> No
 def test_a_full_disk_holds_up_neither_signals_nor_the_time_limit(
     small_disk: Attempt, by: str
 ) -> None:
-    limit = ["--time-limit", "0.7"] if by == "time limit" else []
+    limit = ["--time-limit", "0.4"] if by == "time limit" else []
     process = small_disk.start("seq", "1", "100000", options=["--grace", "0.3", *limit])
     until(lambda: is_full(small_disk), "a full disk")
     begun = time.monotonic()

@@ -158,9 +158,7 @@ def strace(attempt: Attempt, place: Path, *arguments: str) -> list[str]:
 def test_a_storage_that_recovers_loses_nothing(
     attempt: Attempt, kind: str, error: str, place: Path
 ) -> None:
-    inject = strace(
-        attempt, place, "-e", "trace=write", "-e", f"inject=write:error={error}:when=1..2"
-    )
+    inject = strace(attempt, place, "-e", "trace=write", "-e", f"inject=write:error={error}:when=1")
     assert (
         attempt.run(
             "seq",
@@ -172,7 +170,7 @@ def test_a_storage_that_recovers_loses_nothing(
         )
         == 0
     )
-    assert (place / "trace").read_text().count("INJECTED") == 2
+    assert (place / "trace").read_text().count("INJECTED") == 1
     assert attempt.log == numbers(50_000)
     assert attempt.record["log_errno"] == 0
 

@@ -28,12 +28,12 @@ def test_the_scripts_own_handler_finishes(attempt: Attempt) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_who_ignores_the_signal_is_killed_after_grace(attempt: Attempt, number: int) -> None:
-    process = attempt.start("sh", "-c", STUBBORN, options=("--grace", "0.4"))
+    process = attempt.start("sh", "-c", STUBBORN, options=("--grace", "0.25"))
     attempt.wait_for_log(b"ready\n")
     asked = time.monotonic()
     process.send_signal(number)
     assert ended(process) == 128 + signal.SIGKILL
-    assert 0.4 <= time.monotonic() - asked < 2.5
+    assert 0.25 <= time.monotonic() - asked < 2.5
     record = attempt.record
     assert (record["exit_code"], record["signal"], record["terminated_by"]) == (
         None,

@@ -35,6 +35,7 @@ export function icon(name: string): SVGSVGElement {
 }
 
 /** The element, or an error that names what the template lacks. */
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- as querySelector itself
 export function need<T extends Element>(root: ParentNode, selector: string): T {
   const found = root.querySelector<T>(selector);
   if (!found) throw new Error(`The page has no ${selector}.`);

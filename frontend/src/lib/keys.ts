@@ -8,7 +8,7 @@ interface Shortcut {
 }
 
 const listed: Shortcut[] = [];
-const MAC = /Mac|iP/.test(navigator.platform);
+const MAC = /Macintosh|iPhone|iPad/.test(navigator.userAgent);
 
 /** "Mod-Enter" as the person's keyboard has it. */
 export function label(keys: string): string {

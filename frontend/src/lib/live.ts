@@ -5,29 +5,10 @@
 
 import htmx from "htmx.org";
 import { isRecord } from "@/lib/api";
+import { concerns, type RunChange } from "@/lib/changes";
 import { LiveSocket } from "@/lib/socket";
 
-export interface RunChange {
-  run: string;
-  task: string;
-  state: string;
-}
-
-const FINAL = new Set(["succeeded", "failed", "cancelled"]);
 const SOON = 150;
-
-export function isFinal(state: string): boolean {
-  return FINAL.has(state);
-}
-
-/** Does a part that asked for `wanted` care about this change? */
-export function concerns(wanted: string, change: RunChange): boolean {
-  const [kind, id] = wanted.split(":", 2);
-  if (kind === "*") return true;
-  if (kind === "task") return id === change.task;
-  if (kind === "run") return id === change.run;
-  return kind === "end" && id === change.run && isFinal(change.state);
-}
 
 const pending = new Map<Element, number>();
 

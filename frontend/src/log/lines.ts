@@ -26,7 +26,7 @@ const UNFINISHED = /\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]{0,2000}\x1b?|[()])?$/;
 
 export class LineBuffer {
   /** All lines; the last may still grow. */
-  readonly lines: Line[] = [];
+  lines: Line[] = [];
   private changed = 0;
   private carry = "";
   private style: Style | null = null;
@@ -43,19 +43,28 @@ export class LineBuffer {
     let rest = this.carry + text;
     this.carry = "";
     const cut = UNFINISHED.exec(rest);
-    if (cut && cut[0].length) {
+    if (cut?.[0]) {
       this.carry = cut[0];
       rest = rest.slice(0, cut.index);
     }
     let start = 0;
-    for (let end = rest.indexOf("\n"); end >= 0; end = rest.indexOf("\n", start)) {
+    if (this.style === null && !this.open && !CONTROL.test(rest)) {
+      // The usual case, and the one that has to be fast: whole lines of plain text.
+      const until = rest.lastIndexOf("\n");
+      if (until >= 0) {
+        this.changed = Math.min(this.changed, this.lines.length);
+        for (const line of rest.slice(0, until).split("\n")) this.lines.push(line);
+        start = until + 1;
+      }
+    }
+    for (let end = rest.indexOf("\n", start); end >= 0; end = rest.indexOf("\n", start)) {
       // "\r\n" ends a line; it does not start over in it.
       this.segment(rest.slice(start, rest.charCodeAt(end - 1) === 13 && end > start ? end - 1 : end));
       this.finish();
       start = end + 1;
     }
     if (start < rest.length) this.segment(rest.slice(start));
-    if (this.isOpen()) this.put(this.snapshot());
+    if (this.open || this.isOpen()) this.put(this.snapshot());
   }
 
   /** Index of the first line that is new or different since the last call. */
@@ -66,7 +75,7 @@ export class LineBuffer {
   }
 
   prepend(lines: Line[]): void {
-    this.lines.unshift(...lines);
+    this.lines = [...lines, ...this.lines];
     this.changed = 0;
   }
 
@@ -190,7 +199,7 @@ export class LineBuffer {
       const style = this.cellStyles[index] ?? null;
       const char = this.cells[index] ?? " ";
       const last = spans.at(-1);
-      if (last && last.style === style) last.text += char;
+      if (last?.style === style) last.text += char;
       else spans.push({ text: char, style });
     }
     const only = spans[0];

@@ -40,24 +40,25 @@ export function eventOf(frame: string): LogEvent | null {
   const event: unknown = JSON.parse(frame);
   if (!isRecord(event)) return null;
   const attempt = Number(event["attempt"] ?? 0);
+  const text = (name: string): string => (typeof event[name] === "string" ? event[name] : "");
   switch (event["type"]) {
     case "state":
       return {
         type: "state",
-        run: String(event["run"]),
-        task: String(event["task"]),
+        run: text("run"),
+        task: text("task"),
         number: Number(event["number"] ?? 0),
         attempt,
-        state: String(event["state"]),
-        reason: String(event["reason"] ?? ""),
-        explanation: String(event["explanation"] ?? ""),
+        state: text("state"),
+        reason: text("reason"),
+        explanation: text("explanation"),
         cancelling: event["cancelling"] === true,
         log_dropped: Number(event["log_dropped"] ?? 0),
       };
     case "reset":
       return { type: "reset", attempt, offset: Number(event["offset"] ?? 0) };
     case "end":
-      return { type: "end", attempt, size: Number(event["size"] ?? 0), state: String(event["state"]) };
+      return { type: "end", attempt, size: Number(event["size"] ?? 0), state: text("state") };
     default:
       return null;
   }

@@ -50,7 +50,7 @@ export class LogView {
     this.scroller.style.setProperty("--digits", `${digits + 1}ch`);
     const needed = Math.ceil(lines.length / BLOCK);
     while (this.blocks.length > needed) this.dropLast();
-    const start = Math.min(Math.floor(from / BLOCK), this.blocks.length);
+    const start = Math.min(Math.max(0, Math.floor(from / BLOCK)), this.blocks.length);
     for (let index = start; index < needed; index += 1) {
       const block = this.blocks[index] ?? this.add(index);
       // The last ones at once, since an observer tells only after they were painted empty.

@@ -1,0 +1,58 @@
+/** What the next Run asks for. Choices are kept as the Task's usual ones. */
+
+import { send } from "@/lib/api";
+import { need } from "@/lib/dom";
+import { parseVariables, splitWords } from "@/console/words";
+
+export interface Asked {
+  environment?: string;
+  cpus: number;
+  memory: number;
+  time_limit: number;
+}
+
+export class RunPanel {
+  private readonly form = need<HTMLFormElement>(document, "#runpanel");
+
+  constructor(private readonly api: string) {
+    this.form.addEventListener("submit", (event) => { event.preventDefault(); });
+    for (const select of this.form.querySelectorAll("select")) {
+      select.addEventListener("change", () => void this.keep(select));
+    }
+  }
+
+  get asked(): Asked {
+    const value = (name: string): string => this.form.querySelector<HTMLSelectElement>(`select[name="${name}"]`)?.value ?? "";
+    const environment = value("environment");
+    return {
+      ...(environment ? { environment } : {}),
+      cpus: Number(value("cpus")),
+      memory: Number(value("memory")),
+      time_limit: Number(value("time_limit")),
+    };
+  }
+
+  /** Throws WordsError when they can't be understood. */
+  get words(): { arguments: string[]; variables: Record<string, string> } {
+    return {
+      arguments: splitWords(need<HTMLInputElement>(this.form, "#arguments").value),
+      variables: parseVariables(need<HTMLTextAreaElement>(this.form, "#variables").value),
+    };
+  }
+
+  complain(message: string): void {
+    const place = need<HTMLElement>(document, "#runpanel-error");
+    place.textContent = message;
+    place.hidden = !message;
+  }
+
+  private async keep(select: HTMLSelectElement): Promise<void> {
+    const name = select.name;
+    try {
+      await send("PATCH", this.api, { [name]: name === "environment" ? select.value : Number(select.value) });
+      this.complain("");
+    } catch (error) {
+      this.complain(error instanceof Error ? error.message : String(error));
+    }
+  }
+}

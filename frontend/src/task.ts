@@ -1,0 +1,242 @@
+/** The console of a Task: files, editor, output, command line, Runs, put together. */
+
+import htmx from "htmx.org";
+import { json, send } from "@/lib/api";
+import { isFinal, type RunChange } from "@/lib/changes";
+import { need, pageData } from "@/lib/dom";
+import * as keys from "@/lib/keys";
+import { complain, toast } from "@/lib/toast";
+import { LogIsland, type LogOf } from "@/log/island";
+import * as commandline from "@/console/commandline";
+import { Documents } from "@/console/documents";
+import { Files } from "@/console/files";
+import { type ConsoleData, type RunJson, splitPath } from "@/console/model";
+import { RunPanel } from "@/console/runpanel";
+import * as splitter from "@/console/splitter";
+import { WordsError } from "@/console/words";
+
+const data = pageData("console-data") as ConsoleData;
+const panes = need<HTMLElement>(document, "#panes");
+const runButton = need<HTMLButtonElement>(document, "#run");
+const cancelButton = need<HTMLButtonElement>(document, "#cancel");
+const panel = new RunPanel(data.api);
+
+let shown: LogOf | null = null;
+let submitting = false;
+
+// The output of one Run
+
+const output = new LogIsland(need(document, "#output"), {
+  state: (event) => {
+    if (event.run !== shown?.run) return;
+    runPart("#output [data-headline]", "headline");
+    showCancel(isFinal(event.state) ? "" : event.cancelling ? "stopping" : "running");
+  },
+  end: () => {
+    showCancel("");
+    runPart("#output [data-headline]", "headline");
+    runPart("#results", "results");
+    void files.refresh(["output", "code"]);
+  },
+});
+
+function runPart(target: string, part: string): void {
+  if (!shown) return;
+  void htmx.ajax("get", `${data.page}runs/${shown.run}/?part=${part}`, { target, swap: "innerHTML" });
+}
+
+function showCancel(state: "" | "running" | "stopping"): void {
+  cancelButton.hidden = !state;
+  cancelButton.disabled = state === "stopping";
+  need(cancelButton, "span").textContent = state === "stopping" ? "Stopping…" : "Cancel";
+}
+
+function showRun(log: LogOf, address: "push" | "keep"): void {
+  shown = log;
+  if (address === "push") history.pushState({ run: log.run }, "", `${data.page}?run=${log.run}`);
+  need(document, "#results").replaceChildren();
+  output.show(log);
+  if (log.final) runPart("#results", "results");
+  markHistory();
+}
+
+function markHistory(): void {
+  for (const item of document.querySelectorAll<HTMLElement>("#history [data-run]")) {
+    if (item.dataset["run"] === shown?.run) item.setAttribute("aria-current", "true");
+    else item.removeAttribute("aria-current");
+  }
+}
+
+async function openRun(id: string, address: "push" | "keep"): Promise<void> {
+  try {
+    const run = (await json(`/api/v1/runs/${id}`)) as RunJson & { log_size?: number };
+    showRun(logOf(run), address);
+    runPart("#output [data-headline]", "headline");
+    showTab("output");
+  } catch (error) {
+    complain(error);
+  }
+}
+
+function logOf(run: RunJson & { log_size?: number }): LogOf {
+  return {
+    run: run.id,
+    number: run.number,
+    attempt: run.attempt,
+    size: run.log_size ?? 0,
+    final: isFinal(run.state),
+    page: `/runs/${run.id}/`,
+    script: run.script_path,
+  };
+}
+
+// Running and cancelling
+
+async function submit(what: { kind: "script"; script_path: string } | { kind: "command"; command: string }): Promise<boolean> {
+  if (submitting) return false;
+  submitting = true;
+  runButton.disabled = true;
+  panel.complain("");
+  try {
+    // A command has its words in itself.
+    const words = what.kind === "script" ? panel.words : { variables: panel.words.variables };
+    const run = (await send("POST", `${data.api}/runs`, { ...what, ...panel.asked, ...words })) as RunJson;
+    showRun(logOf(run), "push");
+    showTab("output");
+    return true;
+  } catch (error) {
+    if (error instanceof WordsError) need<HTMLDetailsElement>(document, "#more").open = true;
+    panel.complain(error instanceof Error ? error.message : String(error));
+    complain(error);
+    return false;
+  } finally {
+    submitting = false;
+    runButton.disabled = false;
+  }
+}
+
+async function runScript(): Promise<void> {
+  const script = documents.script ?? data.lastScript;
+  if (!script) {
+    toast("Open or write an R script in Code first. Then this runs it.");
+    return;
+  }
+  if (documents.script && !(await documents.settle())) return;
+  data.lastScript = script;
+  nameScript();
+  await submit({ kind: "script", script_path: script });
+}
+
+function nameScript(): void {
+  need(runButton, ".filename").textContent = documents.script ?? data.lastScript;
+}
+
+runButton.addEventListener("click", () => void runScript());
+cancelButton.addEventListener("click", () => {
+  if (!shown) return;
+  showCancel("stopping");
+  send("POST", `/api/v1/runs/${shown.run}/cancel`, {}).catch((error: unknown) => {
+    showCancel("running");
+    complain(error);
+  });
+});
+need(runButton, "kbd").textContent = keys.label("Mod-Enter");
+
+// Files and the editor
+
+const documents = new Documents(data, {
+  shown: (full) => {
+    files.select(full);
+    nameScript();
+  },
+  written: (area) => void files.refresh([area]),
+  run: () => void runScript(),
+});
+const files: Files = new Files(
+  need(document, "#files"),
+  data,
+  (area, entry) => {
+    showTab("code");
+    void documents.show(area, entry);
+  },
+  (full) => { documents.forget(full); },
+);
+
+function openFirst(): void {
+  const wanted = splitPath(new URLSearchParams(location.search).get("file") ?? "");
+  if (wanted) {
+    const name = wanted.path.split("/").at(-1) ?? wanted.path;
+    void documents.show(wanted.area, files.has(wanted.area, wanted.path) ?? { name, path: wanted.path, size: wanted.path.includes("/") ? 0 : -1 });
+    return;
+  }
+  const scripts = data.areas.code.filter((entry) => entry.kind === "file" && /\.r$/i.test(entry.name));
+  const first = scripts.find((entry) => entry.path === data.lastScript) ?? scripts[0];
+  void documents.show("code", first ?? { name: "script.R", path: "script.R", size: -1 });
+}
+
+// The name of the Task
+
+const nameInput = need<HTMLInputElement>(document, "#task-name");
+nameInput.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") nameInput.value = data.name;
+  if (event.key === "Enter" || event.key === "Escape") nameInput.blur();
+});
+nameInput.addEventListener("change", () => {
+  send("PATCH", data.api, { name: nameInput.value })
+    .then(() => {
+      data.name = nameInput.value;
+      document.title = `${data.name} · R-Cluster`;
+    })
+    .catch((error: unknown) => {
+      nameInput.value = data.name;
+      complain(error);
+    });
+});
+
+// Tabs of a phone
+
+function showTab(tab: string): void {
+  panes.dataset["tab"] = tab;
+  for (const button of document.querySelectorAll<HTMLElement>(".console-tabs [data-tab]")) {
+    button.setAttribute("aria-selected", String(button.dataset["tab"] === tab));
+  }
+}
+
+// Wiring
+
+document.addEventListener("click", (event) => {
+  if (!(event.target instanceof Element)) return;
+  const tab = event.target.closest<HTMLElement>(".console-tabs [data-tab]");
+  if (tab) showTab(tab.dataset["tab"] ?? "output");
+  const item = event.target.closest<HTMLElement>("#history [data-run]");
+  if (item && !(event.ctrlKey || event.metaKey || event.shiftKey)) {
+    event.preventDefault();
+    void openRun(item.dataset["run"] ?? "", "push");
+  }
+  const file = splitPath(event.target.closest<HTMLElement>("[data-preview]")?.dataset["preview"] ?? "");
+  if (file) {
+    showTab("code");
+    void documents.show(file.area, { name: file.path.split("/").at(-1) ?? "", path: file.path, size: files.has(file.area, file.path)?.size ?? 0 });
+  }
+});
+window.addEventListener("popstate", () => {
+  const run = new URLSearchParams(location.search).get("run") ?? data.run?.run;
+  if (run && run !== shown?.run) void openRun(run, "keep");
+});
+document.body.addEventListener("htmx:afterSettle", markHistory);
+document.addEventListener("rcluster:run", (event) => {
+  const change = (event as CustomEvent<RunChange>).detail;
+  // Another Run of this Task may have written files, too.
+  if (change.task === data.task && isFinal(change.state) && change.run !== shown?.run) void files.refresh(["output", "code"]);
+});
+
+splitter.attach(need(document, "#splitter"), need(document, "#middle"));
+commandline.attach(need(document, "#commandline"), data.task, (command) => submit({ kind: "command", command }));
+keys.on("Mod-Enter", "Save and run the script", () => void runScript());
+keys.on("Mod-S", "Save the file", () => void documents.save());
+keys.list("Escape Tab", "Leave the editor by keyboard");
+keys.on("/", "Search the output", () => { output.openSearch(); });
+keys.on("$", "Go to the command line", () => { need<HTMLInputElement>(document, "#command").focus(); });
+keys.list("ArrowUp", "Command line: what was typed before");
+openFirst();
+if (data.run) showRun(data.run, "keep");

@@ -1,0 +1,50 @@
+"""The OpenAPI schema is complete, and the reference is made from it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import call_command
+from django.test import Client
+
+pytestmark = pytest.mark.django_db
+
+
+def schema() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(Client().get("/api/v1/schema/").content)
+    return loaded
+
+
+def test_the_schema_is_valid_and_leaves_nothing_to_guess(tmp_path: Any) -> None:
+    with warnings.catch_warnings():
+        call_command(
+            "spectacular", "--fail-on-warn", "--validate", "--file", str(tmp_path / "schema.yml")
+        )
+    assert (tmp_path / "schema.yml").stat().st_size > 10_000
+
+
+def test_every_operation_has_a_sentence_an_id_and_both_ways_to_sign_in() -> None:
+    operations = [
+        operation for methods in schema()["paths"].values() for operation in methods.values()
+    ]
+    assert len(operations) == 23
+    for operation in operations:
+        assert operation["description"].endswith("."), operation["operationId"]
+        assert [list(each) for each in operation["security"]] == [["token"], ["cookieAuth"]]
+    ids = [operation["operationId"] for operation in operations]
+    assert len(set(ids)) == len(ids)
+
+
+def test_the_reference_names_every_operation_and_needs_no_script() -> None:
+    page = Client().get("/api/docs/")
+    assert page.status_code == 200
+    text = page.content.decode()
+    for path, methods in schema()["paths"].items():
+        assert path in text
+        for operation in methods.values():
+            assert f'id="{operation["operationId"]}"' in text
+    assert "<script" not in text
+    assert "retry_if_lost" in text
