@@ -69,6 +69,8 @@ def area(task_id: str, area: str) -> SafeFolder:
 def create_task_folders(task_id: str) -> None:
     """Make the Task's folders, owned by owner(), where they are missing. Safe to repeat."""
     own(storage_root() / "working_dir", 0o755)
+    # Attempts are made later by a process that may be root with a narrow umask.
+    own(storage_root() / "runs", 0o755)
     folder = task_dir(task_id)
     # Other accounts of the machine see nothing of a Task; containers get its areas mounted.
     own(folder, 0o700)

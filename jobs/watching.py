@@ -51,7 +51,7 @@ async def follow(run: str, *, attempt: int = 0, offset: int = 0) -> AsyncGenerat
             async for event in events:
                 yield event
     finally:
-        watched.leave()
+        await watched.leave()
 
 
 async def log_bytes(run: str, *, attempt: int, offset: int) -> AsyncGenerator[bytes, None]:
@@ -91,12 +91,13 @@ class _Watched:
     def join(self) -> None:
         self._followers += 1
 
-    def leave(self) -> None:
+    async def leave(self) -> None:
         self._followers -= 1
         if self._followers == 0:
+            self._forget()
             for task in self._tasks:
                 task.cancel()
-            self._forget()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def events(self, attempt: int, offset: int) -> AsyncGenerator[Event, None]:
         told: State | None = None

@@ -16,8 +16,6 @@ application = ProtocolTypeRouter(
     {
         "http": http,
         # Origin outermost: a page of another site never gets as far as the session.
-        "websocket": OriginOrToken(
-            AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
-        ),
+        "websocket": OriginOrToken(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }
 )

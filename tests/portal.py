@@ -15,8 +15,7 @@ import shutil
 import signal
 import socket
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,9 +24,10 @@ import pytest
 from deploy.portal import portal, supervisor
 from deploy.portal.place import Place
 from deploy.portal.progress import Progress
+from tests.waiting import until
 
 PATIENCE = 60.0
-"""seconds for a process to be where a test wants it"""
+"""seconds for a process to be back"""
 
 
 @dataclass
@@ -70,7 +70,7 @@ class Portal:
             # RUNNING only comes 2 s after the start; a pid is enough.
             return found[name].pid not in {0, old_pid}
 
-        wait_for(restarted, f"{name} to be restarted")
+        until(restarted, f"{name} to be restarted", seconds=PATIENCE)
         return self.process_pid(name)
 
     def wait_ready(self) -> None:
@@ -90,13 +90,6 @@ class Portal:
         portal.down(self.place)
         for folder in self._temporary:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def wait_for(condition: Callable[[], bool], what: str, *, patience: float = PATIENCE) -> None:
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {patience:.0f} s for {what}"
-        time.sleep(0.05)
 
 
 def free_port() -> int:

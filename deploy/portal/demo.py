@@ -16,6 +16,8 @@ from deploy.portal.progress import Progress
 EXAMPLE = "bike-hire"
 TOKEN = "demo"  # noqa: S105 - a token's name
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
+START = 1800.0
+"""seconds that the Run may wait: its image may have to be pulled"""
 END = 30.0
 """seconds from the log's end to the Run's final state"""
 
@@ -57,6 +59,7 @@ def _run_example(place: Place, started: portal.Up) -> dict[str, Any]:
     }
     submitted = api.post(f"/api/v1/tasks/{task['id']}/runs", asked)
     _say(f"\nRun {submitted['number']} of “{task['name']}” ({started.site.backend}):\n")
+    _wait_for_start(api, submitted["id"])
     _show_log(api, submitted["id"])
     final = _final(api, submitted["id"])
     _say(f"\n{_sentence(final)}")
@@ -64,6 +67,20 @@ def _run_example(place: Place, started: portal.Up) -> dict[str, Any]:
     _say(f"\nRun        {place.url}/runs/{final['id']}/")
     _say(f"Task       {place.url}/tasks/{task['id']}/")
     return final
+
+
+def _wait_for_start(api: Api, run_id: str) -> None:
+    """Says why it waits (an image is pulled, others use the machine), each sentence once."""
+    deadline = time.monotonic() + START
+    said = ""
+    while (found := api.get(f"/api/v1/runs/{run_id}"))["state"] in {"queued", "starting"}:
+        if time.monotonic() > deadline:
+            raise Problem(f"The Run did not start within {START / 60:.0f} minutes. {said}")
+        sentence = str(found["explanation"])
+        if sentence not in {"", said} and found["reason"] != "submitted":
+            _say(f"  {sentence}")
+            said = sentence
+        time.sleep(0.1)
 
 
 def _show_log(api: Api, run_id: str) -> None:

@@ -207,8 +207,9 @@ class Place:
             self.settings.number(name)
         if self.settings.text("RCLUSTER_BACKEND") not in {"auto", "docker", "local"}:
             raise Problem("RCLUSTER_BACKEND is not one of auto, docker and local.")
-        if any(c in str(self.home) for c in "\n\r\"';#"):
-            raise Problem(f"RCLUSTER_HOME is {self.home}: choose a name without quotes, ; and #.")
+        if any(c in str(self.home) for c in "\n\r\"';#%"):
+            # supervisord's configuration has no way to write them that works everywhere.
+            raise Problem(f"RCLUSTER_HOME is {self.home}: choose a name without quotes, ; # and %.")
         longest = self.control / "supervisor.sock.1234567"
         if len(os.fsencode(longest)) > LONGEST_SOCKET:
             raise Problem(f"RCLUSTER_HOME is too long for Unix sockets: {self.home}")

@@ -46,6 +46,8 @@ def ensure(place: Place, *, backend: str, progress: Progress) -> tuple[Site, str
     asked = wanted(place, backend)
     _ensure_database(place, progress)
     earlier = stored(place)
+    if asked == "auto" and earlier is not None:
+        asked = earlier.backend
     stamp = Stamp(place.stamps / "site", _inputs(place, asked))
     if earlier is not None and stamp.current:
         return earlier, ""
@@ -69,7 +71,7 @@ def ensure(place: Place, *, backend: str, progress: Progress) -> tuple[Site, str
         text = f"address:  {place.url}/\nuser:     {site.username}\npassword: {password}\n"
         homes.write_private(place.first_login, text, place.us)
     (place.control / "site.json").write_text(json.dumps(asdict(site)) + "\n")
-    Stamp(stamp.path, _inputs(place, asked)).write()
+    Stamp(stamp.path, _inputs(place, site.backend)).write()
     return site, password
 
 
@@ -79,7 +81,7 @@ def wanted(place: Place, backend: str) -> str:
 
 
 def _inputs(place: Place, asked: str) -> str:
-    """An earlier choice of the backend counts as long as nobody asks for another."""
+    """Of set_up_site. `asked`: the backend that is asked for, or was chosen earlier."""
     settings = [f"{name}={place.settings.text(name)}" for name in MATTERS]
     return digest(_migrations(place), asked, *settings, _database_identity(place))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import Http404
 from django.urls import URLPattern, register_converter
 from django.urls.converters import PathConverter
@@ -15,9 +16,13 @@ from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from accounts.ids import PATTERN
 from accounts.models import User
 from jobs.api.problems import Problem
 from jobs.models import Run, Task
+
+Row = TypeVar("Row", bound=Model)
+_ID = re.compile(PATTERN)
 
 
 class SaneJSONParser(JSONParser):
@@ -41,17 +46,11 @@ class ApiView(APIView):
 
     def task(self, public_id: str) -> Task:
         """The Task, if this person may see it; 404 otherwise, as if there were none."""
-        found = self.tasks().filter(public_id=public_id).first()
-        if found is None:
-            raise Http404
-        return found
+        return existing(self.tasks(), public_id)
 
     def run(self, public_id: str) -> Run:
         """The Run, if this person may see it; 404 otherwise, as if there were none."""
-        found = self.runs().filter(public_id=public_id).first()
-        if found is None:
-            raise Http404
-        return found
+        return existing(self.runs(), public_id)
 
     def tasks(self) -> QuerySet[Task]:
         return Task.objects.visible_to(self.user).select_related("owner", "environment")
@@ -75,6 +74,15 @@ class Unknown(ApiView):
 
     def get(self, request: Request, rest: str) -> None:
         """Never reached; here so that GET counts as a method."""
+
+
+def existing(rows: QuerySet[Row], public_id: str) -> Row:
+    """The row with that id, else 404. Text that is no id (with a NUL in it, say) never gets as far
+    as the database."""
+    found = rows.filter(public_id=public_id).first() if _ID.fullmatch(public_id) else None
+    if found is None:
+        raise Http404
+    return found
 
 
 class AnyPath(PathConverter):

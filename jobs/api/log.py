@@ -86,7 +86,14 @@ class RunLog(ApiView):
         return response
 
     def _so_far(self, request: Request, run: Run, attempt: int, offset: int) -> HttpResponseBase:
-        size = runlog.size(run.public_id, attempt)
+        try:
+            size = runlog.size(run.public_id, attempt)
+        except OSError as error:
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"The log can't be read now ({error.strerror}): try again in a minute, or tell "
+                "your administrator. No byte of it is lost.",
+            ) from error
         part = None
         try:
             if offset > size:

@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView
@@ -15,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import ApiToken
-from jobs.api.base import ApiView
+from jobs.api.base import ApiView, existing
 from jobs.api.serializers import (
     MeSerializer,
     NewTokenSerializer,
@@ -79,7 +78,5 @@ class Token(ApiView):
     @extend_schema(operation_id="revoke_token", request=None, responses={204: None})
     def delete(self, request: Request, token: str) -> Response:
         """Revoke a token: from now on it is worth nothing."""
-        deleted, _ = self.user.api_tokens.filter(public_id=token).delete()
-        if not deleted:
-            raise Http404
+        existing(self.user.api_tokens.all(), token).delete()
         return Response(status=HTTPStatus.NO_CONTENT)

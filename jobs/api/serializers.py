@@ -19,6 +19,7 @@ from jobs.states import Reason, RunState
 MAX_ARGUMENTS = 1000
 MAX_VARIABLES = 1000
 LONGEST_TOKEN_LIFE = timedelta(days=366)
+_SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 
 
@@ -102,7 +103,7 @@ class ChosenEnvironment(serializers.SlugRelatedField[Environment]):
         return Environment.objects.offered()
 
     def to_internal_value(self, data: Any) -> Environment:
-        if not isinstance(data, str) or "\0" in data:
+        if not isinstance(data, str) or not _SLUG.fullmatch(data):
             self.fail("invalid")
         return super().to_internal_value(data)
 

@@ -216,6 +216,15 @@ def test_a_slash_at_the_end_is_fine(address: str, ids: dict[str, str], api: Clie
     assert statuses == {200}
 
 
+@pytest.mark.parametrize("odd", ["%00", "x%00", "%FF", "%0A", "x" * 5000, "0" * 15 + "%0A", "İ"])
+def test_odd_ids_are_unknown_ids(api: Client, odd: str) -> None:
+    for address in ("tasks/{}", "tasks/{}/runs", "tasks/{}/files/code", "runs/{}", "runs?task={}"):
+        response = api.get("/api/v1/" + address.format(odd))
+        assert response.status_code == 404
+        assert is_problem(response)
+    assert api.delete(f"/api/v1/tokens/{odd}").status_code == 404
+
+
 def test_an_unknown_address_is_a_problem(api: Client) -> None:
     for address in ("nothing", "tasks/x/y/z", "runs/x/stop"):
         response = api.get(f"/api/v1/{address}")

@@ -13,7 +13,7 @@ from django.test import AsyncClient, Client
 
 from accounts.models import User
 from files.safe import SafeFolder
-from jobs import attempts, watching
+from jobs import attempts, runlog, watching
 from jobs.models import Run, Task
 from jobs.states import ACTIVE, RunState
 from jobs.transitions import advance
@@ -113,6 +113,18 @@ def test_a_log_that_was_replaced_by_a_link_is_empty(api: Client, run: Run) -> No
     log.symlink_to("/etc/passwd")
     assert body(api.get(f"/api/v1/runs/{run.public_id}/log")) == b""
     assert SafeFolder(log.parent).entry("log").kind == "other"
+
+
+def test_storage_that_does_not_answer(
+    api: Client, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> int:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(runlog, "size", fails)
+    response = api.get(f"/api/v1/runs/{run.public_id}/log")
+    assert response.status_code == 503
+    assert "Input/output error" in response.json()["detail"]
 
 
 @pytest.fixture

@@ -51,10 +51,8 @@ def runner_dir() -> Iterator[Path]:
 def r_image() -> str:
     """The image of Debian's R, in an engine that answers."""
     cache = os.environ.get("RCLUSTER_CACHE", "/var/cache/rcluster")
-    for command in (
-        [ENVIRONMENTS / "docker_engine.sh"],
-        [ENVIRONMENTS / "r-base" / "build.sh", cache],
-    ):
+    build = str(ENVIRONMENTS / "r-base" / "build.sh")
+    for command in ([str(ENVIRONMENTS / "docker_engine.sh")], [build, cache]):
         done = subprocess.run(command, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
     return IMAGE

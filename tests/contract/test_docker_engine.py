@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -122,18 +121,14 @@ class PrivateEngine:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         until(lambda: probe_docker(self.address).ok, "the private engine", seconds=30)
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+    def stop(self) -> None:
         if self.process is not None:
-            self.process.send_signal(number)
+            self.process.terminate()
             self.process.wait()
             self.process = None
 
     def clean(self) -> None:
         self.stop()
-        # With live-restore it leaves its containerd behind.
-        pid = self.folder / "exec" / "containerd" / "containerd.pid"
-        if pid.exists():
-            os.kill(int(pid.read_text()), signal.SIGTERM)
         for mount in reversed(Path("/proc/self/mounts").read_text().split("\n")):
             target = mount.split(" ")[1] if mount else ""
             if target.startswith(f"{self.folder}/"):
@@ -176,12 +171,12 @@ def test_an_engine_that_goes_and_comes_back(
     until(lambda: attempt.handle in told, "word of the end")
     assert attempt.ended().exit_code == 0
 
-    private_engine.stop(signal.SIGKILL)
+    private_engine.stop()
     with pytest.raises(BackendUnavailable):
         backend.containers()
+    told.clear()
     private_engine.start()
     assert attempt.status().exit_code == 0
-    told.clear()
     until(lambda: attempt.handle in told, "word of the ended, from the new engine")
     again = lab.attempt(["/hello"], workdir="/", image=image)
     again.launch()

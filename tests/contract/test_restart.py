@@ -6,8 +6,10 @@ import pickle
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 from jobs.backends.base import Life
+from jobs.backends.registry import BackendConfig
 from tests.waiting import until
 
 from .attempt import Lab
@@ -65,9 +67,7 @@ def test_other_installations_are_not_ours(lab: Lab, site: Site) -> None:
     stranger.close()
 
 
-def _elsewhere(site: Site) -> object:
-    from dataclasses import replace
-
+def _elsewhere(site: Site) -> BackendConfig:
     return replace(
         site.config,
         installation="somebody-else",

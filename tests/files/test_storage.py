@@ -30,7 +30,7 @@ def test_folders_of_a_task(root: Path) -> None:
     assert sorted(each.name for each in folder.iterdir()) == ["code", "input", "output"]
     assert (folder / "code" / "main.R").read_bytes() == b"1"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    for each in (folder, *folder.rglob("*")):
+    for each in (folder, *folder.rglob("*"), root / "runs", root / "working_dir"):
         assert (each.stat().st_uid, each.stat().st_gid) == storage.owner()
 
 

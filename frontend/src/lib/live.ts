@@ -37,7 +37,6 @@ function refreshAll(): void {
 
 export function start(): void {
   if (!document.body.dataset["user"]) return;
-  let wasCut = false;
   new LiveSocket({
     address: () => "/ws/events/",
     message: (data) => {
@@ -46,14 +45,8 @@ export function start(): void {
       if (!isRecord(change) || change["type"] !== "run") return;
       announce({ run: String(change["run"]), task: String(change["task"]), state: String(change["state"]) });
     },
-    status: (now) => {
-      if (now === "waiting") wasCut = true;
-      // What happened while the connection was away is not told again.
-      if (now === "open" && wasCut) {
-        wasCut = false;
-        refreshAll();
-      }
-    },
+    // What happened before the connection was there, or while it was away, is not told again.
+    status: (now) => { if (now === "open") refreshAll(); },
     final: (code) => {
       if (code !== 4401) return false;
       document.dispatchEvent(new CustomEvent("rcluster:session-ended"));

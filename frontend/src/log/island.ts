@@ -69,6 +69,7 @@ export class LogIsland {
     }, () => { this.view.unmark(); });
     this.tools();
     this.scroller.addEventListener("scroll", () => { this.scrolled(); }, { passive: true });
+    new ResizeObserver(() => { if (this.following) this.toEnd(); }).observe(this.scroller);
     window.addEventListener("hashchange", () => { this.toHash(); });
   }
 

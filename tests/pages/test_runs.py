@@ -1,0 +1,175 @@
+"""Task and Run pages: state as a sentence, cancel, run again, results, few queries."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from accounts.models import User
+from files import storage
+from jobs.models import Run, RunEvent, RunKind, Task
+from jobs.states import Reason, RunState
+from jobs.views import present
+from tests.factories import make_run, make_task, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def task(anna: User) -> Task:
+    task = make_task(anna, name="Rivers of Ümläut")
+    storage.create_task_folders(task.public_id)
+    return task
+
+
+def page(client: Client, run: Run, part: str = "") -> str:
+    path = reverse("run_live", args=[run.public_id]) + f"?part={part}" if part else run.get_absolute_url()
+    response = client.get(path)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("state", "fields", "key", "word", "sentence"),
+    [
+        (RunState.QUEUED, {"reason": Reason.SUBMITTED}, "waiting", "Waiting", "Just submitted."),
+        (RunState.QUEUED, {"reason": Reason.BACKEND_UNAVAILABLE, "explanation": "Waiting: no answer."}, "waiting", "Waiting", "no answer."),
+        (RunState.STARTING, {"explanation": "Pulling r-base"}, "starting", "Starting", "Pulling r-base"),
+        (RunState.RUNNING, {}, "running", "Running", ""),
+        (RunState.RUNNING, {"reason": Reason.UNREACHABLE, "explanation": "No word since 12:00."}, "unreachable", "No word", "No word since 12:00."),
+        (RunState.SUCCEEDED, {}, "succeeded", "Succeeded", "in 19 s"),
+        (RunState.FAILED, {}, "failed", "Failed", "The script ended with exit status 3."),
+        (RunState.CANCELLED, {}, "cancelled", "Cancelled", "Cancelled before it ended."),
+    ],
+)  # fmt: skip
+def test_every_state_has_a_shape_a_word_and_a_sentence(
+    task: Task, state: RunState, fields: dict[str, str], key: str, word: str, sentence: str
+) -> None:
+    assert present.shown(make_run(task, state=state, **fields)) == present.Shown(key, word, sentence)
+
+
+def test_a_run_that_is_asked_to_stop_says_so(task: Task) -> None:
+    run = make_run(task, state=RunState.RUNNING, cancel_requested_at=timezone.now())
+    assert present.shown(run).word == "Stopping…"
+
+
+def test_a_run_page_shows_what_was_asked_and_used(anna_client: Client, task: Task) -> None:
+    run = make_run(
+        task, state=RunState.SUCCEEDED, arguments=["--year", "2026"], variables={"MODE": "quick"},
+        script_text="x <- '<b>'\n", peak_memory=300 * 1024**2, cpu_seconds=12.3,
+    )  # fmt: skip
+    RunEvent.objects.create(run=run, attempt=1, state=RunState.QUEUED)
+    shown = page(anna_client, run)
+    for wanted in ("Succeeded", "in 19 s", "--year 2026", "MODE=quick", "300 MB", "12 s", "x &lt;- &#x27;&lt;b&gt;&#x27;"):
+        assert wanted in shown, wanted
+
+
+def test_a_command_has_its_text_and_no_script(anna_client: Client, task: Task) -> None:
+    shown = page(anna_client, make_run(task, kind=RunKind.COMMAND, command="ls -l /input | head"))
+    assert "ls -l /input | head" in shown
+    assert "Script, as it ran" not in shown
+
+
+def test_results_are_the_files_that_this_run_wrote(anna_client: Client, task: Task) -> None:
+    now = timezone.now()
+    area = storage.area(task.public_id, "output")
+    area.write("plot ü.png", [b"\x89PNG"], limit=100)
+    area.write("tables/model.csv", [b"a,b\n"], limit=100)
+    run = make_run(task, state=RunState.SUCCEEDED, started_at=now - timedelta(minutes=1), finished_at=now + timedelta(minutes=1))
+    earlier = make_run(
+        task, state=RunState.SUCCEEDED, number=9, created_at=now - timedelta(days=2),
+        started_at=now - timedelta(days=2), finished_at=now - timedelta(days=1),
+    )  # fmt: skip
+    shown = page(anna_client, run, "results")
+    assert f"/api/v1/tasks/{task.public_id}/files/output/plot%20%C3%BC.png?inline=1" in shown
+    assert "tables/model.csv" in shown
+    assert "left no files" in page(anna_client, earlier, "results")
+
+
+def test_cancel_of_a_waiting_run_is_at_once(anna_client: Client, task: Task) -> None:
+    run = make_run(task)
+    answer = anna_client.post(reverse("run_cancel", args=[run.public_id]), headers={"HX-Request": "true"})
+    assert "Cancelled by anna before it started." in answer.content.decode()
+    run.refresh_from_db()
+    assert run.state == RunState.CANCELLED
+
+
+def test_cancel_of_a_running_run_is_a_request(anna_client: Client, task: Task) -> None:
+    run = make_run(task, state=RunState.RUNNING)
+    answer = anna_client.post(reverse("run_cancel", args=[run.public_id]), headers={"HX-Request": "true"})
+    assert "Stopping…" in answer.content.decode()
+    run.refresh_from_db()
+    assert run.state == RunState.RUNNING
+
+
+def test_run_again_is_a_new_run_with_the_same_script(anna_client: Client, task: Task) -> None:
+    run = make_run(task, state=RunState.FAILED, script_text="cat(1)\n")
+    response = anna_client.post(reverse("run_again", args=[run.public_id]))
+    again = Run.objects.get(repeats=run)
+    assert response.headers["Location"] == again.get_absolute_url()
+    assert again.script_text == "cat(1)\n"
+
+
+def test_the_console_starts_with_its_files_and_its_last_run(anna_client: Client, task: Task) -> None:
+    storage.area(task.public_id, "code").write("model.R", [b"1\n"], limit=10)
+    run = make_run(task, state=RunState.SUCCEEDED)
+    response = anna_client.get(task.get_absolute_url())
+    console = response.context["console"]
+    assert [entry["path"] for entry in console["areas"]["code"]] == ["model.R"]
+    assert console["run"]["run"] == run.public_id
+    assert console["run"]["final"] is True
+    assert response.context["shown_run"] == run
+
+
+def test_the_console_shows_the_run_of_the_address(anna_client: Client, task: Task) -> None:
+    first = make_run(task, state=RunState.SUCCEEDED)
+    make_run(task, state=RunState.FAILED)
+    response = anna_client.get(f"{task.get_absolute_url()}?run={first.public_id}")
+    assert response.context["console"]["run"]["run"] == first.public_id
+
+
+def test_a_task_with_odd_resources_keeps_them_among_the_presets(anna_client: Client, task: Task) -> None:
+    Task.objects.filter(pk=task.pk).update(cpus="1.50", memory=3 * 1024**3, time_limit=5400)
+    shown = anna_client.get(task.get_absolute_url()).content.decode()
+    for option in ('value="1.5" selected>1.5 CPUs', 'value="3221225472" selected>3 GB', 'value="5400" selected>1 h 30 min'):
+        assert option in shown, option
+
+
+def test_a_missing_storage_still_gives_a_page(anna_client: Client, anna: User) -> None:
+    bare = make_task(anna)
+    assert anna_client.get(bare.get_absolute_url()).status_code == 200
+
+
+def test_a_long_history_costs_no_more_queries_and_comes_in_parts(
+    anna_client: Client, task: Task, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for number in range(1, 50):
+        make_run(task, state=RunState.SUCCEEDED, number=number)
+    with django_assert_max_num_queries(12):
+        shown = anna_client.get(task.get_absolute_url()).content.decode()
+    assert "#49<" in shown
+    assert "#5<" not in shown
+    with django_assert_max_num_queries(5):
+        more = anna_client.get(reverse("task_history", args=[task.public_id]) + "?start=30").content.decode()
+    assert "#5<" in more
+    with django_assert_max_num_queries(8):
+        page(anna_client, Run.objects.latest("id"))
+
+
+def test_the_cluster_page_names_others_but_not_what_they_run(
+    anna_client: Client, task: Task, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    other = make_task(make_user("bert"), name="Secret rivers")
+    for number in range(1, 20):
+        make_run(other, number=number)
+    make_run(task, reason=Reason.NO_ROOM, explanation="Needs 99 CPUs.")
+    with django_assert_max_num_queries(8):
+        shown = anna_client.get("/cluster/").content.decode()
+    assert "A Run of bert" in shown
+    assert "Secret rivers" not in shown
+    assert "Needs 99 CPUs." in shown
