@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 
 from accounts.models import ApiToken, User
-
-if TYPE_CHECKING:
-    _PasswordChangeForm = PasswordChangeForm[User]
-else:
-    # Generic only for the type checker.
-    _PasswordChangeForm = PasswordChangeForm
 
 
 class _Styled:
@@ -38,7 +32,7 @@ class SignInForm(_Styled, AuthenticationForm):
         self.style()
 
 
-class PasswordForm(_Styled, _PasswordChangeForm):
+class PasswordForm(_Styled, PasswordChangeForm):
     error_messages = {  # noqa: RUF012 - Django's own attribute
         **PasswordChangeForm.error_messages,
         "password_incorrect": "That is not your present password. Type it again.",
@@ -65,11 +59,15 @@ class TokenForm(_Styled, forms.Form):
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.user = user
-        self.fields["name"].widget.attrs.update({"placeholder": "nightly report", "autocomplete": "off"})
+        self.fields["name"].widget.attrs.update(
+            {"placeholder": "nightly report", "autocomplete": "off"}
+        )
         self.style()
 
     def clean_name(self) -> str:
         name = str(self.cleaned_data["name"]).strip()
         if ApiToken.objects.filter(user=self.user, name=name).exists():
-            raise forms.ValidationError("You have a token of this name already. Choose another or revoke that one.")
+            raise forms.ValidationError(
+                "You have a token of this name already. Choose another or revoke that one."
+            )
         return name

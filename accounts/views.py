@@ -20,7 +20,9 @@ from accounts.models import ApiToken, User
 _YEAR = 365 * 24 * 3600
 
 login = views.LoginView.as_view(
-    template_name="accounts/login.html", authentication_form=SignInForm, redirect_authenticated_user=True
+    template_name="accounts/login.html",
+    authentication_form=SignInForm,
+    redirect_authenticated_user=True,
 )
 logout = views.LogoutView.as_view()
 
@@ -77,7 +79,9 @@ def create_token(request: HttpRequest) -> HttpResponse:
 def revoke_token(request: HttpRequest, token: str) -> HttpResponse:
     found = get_object_or_404(ApiToken, user=cast(User, request.user), public_id=token)
     found.delete()
-    messages.success(request, f"The token “{found.name}” is revoked: what used it is refused from now on.")
+    messages.success(
+        request, f"The token “{found.name}” is revoked: what used it is refused from now on."
+    )
     return redirect("account")
 
 
@@ -87,7 +91,9 @@ def theme(request: HttpRequest) -> HttpResponse:
     chosen = request.POST.get("theme", "")
     response = redirect("account")
     if chosen in ("light", "dark"):
-        response.set_cookie("rcluster_theme", chosen, max_age=_YEAR, samesite="Lax", secure=request.is_secure())
+        response.set_cookie(
+            "rcluster_theme", chosen, max_age=_YEAR, samesite="Lax", secure=request.is_secure()
+        )
     else:
         response.delete_cookie("rcluster_theme", samesite="Lax")
     return response

@@ -95,9 +95,11 @@ class _Watched:
         self._followers -= 1
         if self._followers == 0:
             self._forget()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            # More than once: redis-py can swallow a cancellation while it connects.
+            while any(not task.done() for task in self._tasks):
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.wait(self._tasks, timeout=0.2)
 
     async def events(self, attempt: int, offset: int) -> AsyncGenerator[Event, None]:
         told: State | None = None
@@ -164,8 +166,7 @@ class _Watched:
                     self._announce()
                 if state.is_final:
                     return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stale.wait(), REREAD_EVERY)
+            await _wait(self._stale, REREAD_EVERY)
 
     def _load(self) -> State:
         close_old_connections()
@@ -214,8 +215,7 @@ class _Watched:
                 return
             wait = LOOK_FAST if quiet < FAST_FOR else LOOK_SLOW
             quiet += wait
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), wait)
+            if await _wait(changed, wait):
                 quiet = 0.0
 
     async def _look(self, state: State) -> bool:
@@ -241,6 +241,14 @@ class _Watched:
         first, self.size = self.size is None, size
         self._announce()
         return not first or bool(look.data)
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> bool:
+    """Did it happen in time? Not wait_for(): in Python 3.11 that can swallow a cancellation."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    return False
 
 
 async def _in_thread(function: Callable[[], T]) -> T:

@@ -46,13 +46,13 @@ class Up:
 def up(place: Place, *, backend: str = "auto", progress: Progress | None = None) -> Up:
     """Set up what is due, start what does not run, return when /readyz answers 200."""
     place.check()
+    if supervisor.is_running(place):
+        _check_same_clone(place)
     homes.ensure(place)
     progress = progress or Progress()
     progress.log = place.logs / "setup.log"
     with _alone(place):
         was_running = supervisor.is_running(place)
-        if was_running:
-            _check_same_clone(place)
         packages.ensure(
             builds.packages_needed(place), progress=progress, purpose="Building R-Cluster"
         )

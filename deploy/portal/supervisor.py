@@ -66,6 +66,9 @@ def programs(place: Place) -> list[Program]:
                     *(str(get_binary_path()), "--port", "0"),
                     *("--unixsocket", str(place.settings.redis_socket), "--unixsocketperm", "700"),
                     *("--save", "", "--appendonly", "no", "--dir", str(place.run)),
+                    # A title of its own would be written over its environment, by which
+                    # end_leftovers() knows what is ours.
+                    *("--set-proc-title", "no"),
                 ),
                 priority=10,
             )
@@ -270,7 +273,7 @@ def stop(place: Place) -> None:
         with control(place) as rpc:
             rpc.shutdown()
         deadline = time.monotonic() + STOP
-        while pid and _alive(pid):
+        while pid and is_alive(pid):
             if time.monotonic() > deadline:
                 raise Problem(f"The supervisor (process {pid}) does not end within {STOP:.0f} s.")
             time.sleep(0.05)
@@ -299,7 +302,7 @@ def end_leftovers(place: Place) -> None:
         except ProcessLookupError:
             continue
     deadline = time.monotonic() + STOP
-    while any(_alive(pid) for pid in left):
+    while any(is_alive(pid) for pid in left):
         if time.monotonic() > deadline:
             raise Problem(f"Processes of an earlier portal do not end: {left}")
         time.sleep(0.02)
@@ -323,7 +326,8 @@ def _belongs(pid: int, place: Place) -> bool:
     return f"RCLUSTER_PORTAL={place.home}".encode() in variables
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """A zombie that nobody has waited for yet is not alive."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1] not in {"Z", "X"}
     except OSError:

@@ -19,6 +19,7 @@ CONTROLLERS = ("memory", "cpu", "pids")
 PERIOD = 100_000
 """microseconds over which CPU time is shared out"""
 MIN_QUOTA = 1000
+MAKE_TRIES = 5
 REMOVE_WITHIN = 5.0
 """seconds that the kernel gets to bury killed processes"""
 
@@ -69,7 +70,7 @@ class Group:
         """Raises CgroupError. Safe to repeat."""
         for hierarchy, folder in zip(self.hierarchies, self.folders, strict=True):
             try:
-                folder.mkdir(exist_ok=True)
+                _make(hierarchy, folder)
                 for file, text in _settings(hierarchy, limits):
                     _set(folder / file, text)
             except OSError as error:
@@ -123,8 +124,8 @@ class Group:
 
 
 def find(name: str, *, mounts: str | None = None) -> tuple[Hierarchy, ...]:
-    """The hierarchies for groups of ours, with a parent folder `name` made in each; () if this
-    process may not make any, or if memory can't be limited."""
+    """The hierarchies for groups of ours, below a parent folder `name` in each; () if this process
+    may not make any, or if memory can't be limited. Leaves nothing behind."""
     if os.geteuid() != 0:
         return ()
     text = Path("/proc/self/mounts").read_text() if mounts is None else mounts
@@ -132,9 +133,11 @@ def find(name: str, *, mounts: str | None = None) -> tuple[Hierarchy, ...]:
     missing = set(CONTROLLERS)
     for mount in _mounted(text):
         wanted = frozenset(missing & mount.controllers)
-        if wanted and (made := _parent(mount, wanted, name)) is not None:
-            found.append(made)
+        hierarchy = Hierarchy(mount.version, mount.root / name, wanted)
+        if wanted and _enable(hierarchy):
+            found.append(hierarchy)
             missing -= wanted
+    leave(found)
     return tuple(found) if "memory" not in missing else ()
 
 
@@ -161,20 +164,37 @@ def _mounted(text: str) -> list[Hierarchy]:
     return found
 
 
-def _parent(mount: Hierarchy, wanted: frozenset[str], name: str) -> Hierarchy | None:
-    parent = mount.root / name
+def leave(hierarchies: Iterable[Hierarchy]) -> None:
+    """Give the parent folders back where no group is in them; create() makes them again."""
+    for hierarchy in hierarchies:
+        with suppress(OSError):
+            hierarchy.root.rmdir()
+
+
+def _enable(hierarchy: Hierarchy) -> bool:
+    """Make the parent folder. False where the kernel does not let us."""
     try:
-        if mount.version == 2:
+        hierarchy.root.mkdir(exist_ok=True)
+        if hierarchy.version == 2:
             # v2 passes a controller down only where each level says so.
-            enable = " ".join(f"+{controller}" for controller in sorted(wanted))
-            _set(mount.root / "cgroup.subtree_control", enable)
-            parent.mkdir(exist_ok=True)
-            _set(parent / "cgroup.subtree_control", enable)
-        else:
-            parent.mkdir(exist_ok=True)
+            text = " ".join(f"+{controller}" for controller in sorted(hierarchy.controllers))
+            for level in (hierarchy.root.parent, hierarchy.root):
+                _set(level / "cgroup.subtree_control", text)
     except OSError:
-        return None
-    return Hierarchy(mount.version, parent, wanted)
+        return False
+    return True
+
+
+def _make(hierarchy: Hierarchy, folder: Path) -> None:
+    """The group's folder, with its parent if that was given back, by whomever, at any moment."""
+    for _ in range(MAKE_TRIES):
+        try:
+            folder.mkdir(exist_ok=True)
+        except FileNotFoundError:
+            _enable(hierarchy)
+        else:
+            return
+    folder.mkdir(exist_ok=True)
 
 
 def _settings(hierarchy: Hierarchy, limits: Limits) -> list[tuple[str, str]]:

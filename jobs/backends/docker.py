@@ -34,6 +34,7 @@ from jobs.backends.base import (
     OnPhase,
 )
 from jobs.backends.docker_json import LABEL_INSTALLATION, LIVES, create_body, read_status
+from jobs.backends.following import Follower
 from jobs.backends.images import Refused, resolve_image, split_reference
 from jobs.backends.variables import site_proxies
 
@@ -44,8 +45,6 @@ LOOK_TIMEOUT = 3
 ACT_TIMEOUT = 30
 """seconds for creating and starting, which a busy disk can make slow"""
 CAPACITY_KEPT = 30.0
-BACK_OFF = (0.1, 5.0)
-"""shortest and longest pause in seconds before the event stream is asked for again"""
 
 Containers = Callable[[], dict[str, ContainerStatus]]
 
@@ -145,7 +144,7 @@ class DockerBackend:
         self._proxies = site_proxies()
         self._capacity: tuple[float, Offer] | None = None
         self._seen: dict[str, ContainerStatus] = {}
-        self._watch = _EndWatch(self._engine, self._filters(), self.containers)
+        self._watch = _Events(self._engine, self._filters(), self.containers)
 
     def _filters(self) -> dict[str, str]:
         return {"label": f"{LABEL_INSTALLATION}={self._installation}"}
@@ -364,50 +363,27 @@ class _Images:
                 response.close()
 
 
-class _EndWatch:
-    """A thread on the engine's event stream, which comes back after the engine was away."""
+class _Events(Follower):
+    """The engine's event stream, followed in a thread that survives the engine."""
 
     def __init__(self, engine: Engine, filters: dict[str, str], containers: Containers) -> None:
+        super().__init__("docker-events", cut_by=(BackendUnavailable, errors.APIError))
         self._engine = engine
         self._filters = {**filters, "type": "container", "event": "die"}
         self._containers = containers
-        self._stopping = threading.Event()
         self._stream: CancellableStream[dict[str, Any]] | None = None
 
-    def start(self, notify: Notify) -> None:
-        threading.Thread(
-            target=self._run, args=(notify,), name="docker-events", daemon=True
-        ).start()
-
-    def stop(self) -> None:
-        self._stopping.set()
+    def interrupt(self) -> None:
         stream = self._stream
         if stream is not None:
             with suppress(OSError, AttributeError):  # it may be closing by itself at this moment
                 stream.close()
 
-    def _run(self, notify: Notify) -> None:
-        pause = BACK_OFF[0]
-        while not self._stopping.is_set():
-            began = time.monotonic()
-            try:
-                self._follow(notify)
-            except BackendUnavailable as error:
-                log.debug("Events: %s", error)
-            except errors.APIError as error:
-                log.warning("The Docker engine refuses to tell of events: %s", _words(error))
-            pause = (
-                BACK_OFF[0]
-                if time.monotonic() - began > BACK_OFF[1]
-                else min(2 * pause, BACK_OFF[1])
-            )
-            self._stopping.wait(pause)
-
-    def _follow(self, notify: Notify) -> None:
+    def follow(self, notify: Notify) -> None:
         with self._engine("events") as client:
             self._stream = client.events(filters=self._filters, decode=True)
-            if self._stopping.is_set():
-                self.stop()
+            if self.is_stopping:
+                self.interrupt()
             # What ended while nobody listened.
             for handle, status in self._containers().items():
                 if status.life is Life.ENDED:

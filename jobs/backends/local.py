@@ -37,7 +37,7 @@ from jobs.backends.base import (
 from jobs.backends.exit_record import ExitRecord, read_record
 from jobs.backends.local_state import Entry, State
 from jobs.backends.processes import EndWatch, Process, boot_id, process, reap
-from jobs.backends.sandbox import PATH, bwrap_arguments, program, write_etc
+from jobs.backends.sandbox import PATH, bwrap_arguments, program, start_command, write_etc
 from jobs.backends.variables import container_variables, site_proxies
 
 log = logging.getLogger(__name__)
@@ -48,10 +48,6 @@ CLAIM_WITHIN = 15.0
 """seconds that a launch waits for the runner's claim; slirp4netns alone gets 10"""
 UNNOTED_FOR = 15.0
 """seconds after which a start that was never noted has failed for certain"""
-ARGS_FD, INFO_FD = 8, 9
-# bubblewrap reads its arguments from a file: on its command line everybody on this machine could
-# read the script's variables. The runner hands on no file of its own, so a shell opens this one.
-_WITH_ARGS = f'exec {ARGS_FD}<"$1" && shift && exec "$@"'
 _HEALTH_KEPT = 30.0
 
 
@@ -212,7 +208,14 @@ class LocalBackend:
 
     def _spawn(self, spec: ContainerSpec, entry: Entry, group: cgroups.Group) -> Process | None:
         """In a session of its own, with nothing of ours but the file for its complaints."""
-        command = self._command(spec, entry, group)
+        command = start_command(
+            spec,
+            args_file=entry.args_file,
+            runner_dir=self._runner_dir,
+            group=group if self._hierarchies else None,
+            as_root=self._root,
+            slirp=self._slirp,
+        )
         pid = os.posix_spawn(
             command[0],
             command,
@@ -234,36 +237,6 @@ class LocalBackend:
         )
         self._children.add(pid)
         return process(pid)
-
-    def _command(self, spec: ContainerSpec, entry: Entry, group: cgroups.Group) -> list[str]:
-        command = [str(self._runner_dir / "rcluster-run"), "--dir", str(spec.attempt_dir)]
-        command += ["--grace", f"{spec.grace:g}", "--sandbox-info-fd", str(INFO_FD)]
-        if spec.time_limit:
-            command += ["--time-limit", f"{spec.time_limit:g}"]
-        if spec.log_cap:
-            command += ["--log-cap", str(spec.log_cap)]
-        if spec.has_stdin:
-            command += ["--stdin", str(spec.attempt_dir / "stdin")]
-        for file in group.peak_files:
-            command += ["--memory-peak", str(file)]
-        command += ["--", "/bin/sh", "-c", _WITH_ARGS, "sh", str(entry.args_file)]
-        command += ["bwrap", "--args", str(ARGS_FD), "--info-fd", str(INFO_FD), "--", *spec.command]
-        if not self._hierarchies:
-            command = ["/usr/bin/prlimit", f"--data={spec.memory}", "--", *command]
-        if not self._root:
-            return command
-        # slirp4netns' own sandbox detaches its copy of every mount, and where a mount is shared
-        # (all below /var/lib/docker, half of a systemd machine) the original goes with it. Behind
-        # a mount namespace that only listens, nothing comes back.
-        enter = ["/usr/bin/unshare", "--mount", "--propagation", "slave", "--"]
-        enter += [str(self._runner_dir / "rcluster-enter"), "--user", f"{spec.uid}:{spec.gid}"]
-        for folder in group.folders:
-            enter += ["--cgroup", str(folder)]
-        if self._slirp:
-            enter += ["--network", "slirp4netns", "--slirp4netns", self._slirp]
-        else:
-            enter += ["--network", "none"]
-        return [*enter, "--", *command]
 
     def _await_claim(self, entry: Entry, who: Process) -> None:
         """Until the runner has claimed the attempt, a few milliseconds. Raises LaunchFailed if it
@@ -375,6 +348,7 @@ class LocalBackend:
         if self._watch is not None:
             self._watch.stop()
             self._watch = None
+        cgroups.leave(self._hierarchies)
 
     # Pieces.
 

@@ -1,4 +1,4 @@
-"""What a script on `local` sees of this machine: bubblewrap's arguments. Pure but for looking."""
+"""How a script on `local` is started and what it sees of this machine. Pure but for looking."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jobs.backends.base import ContainerSpec
+from jobs.backends.cgroups import Group
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 SCRIPT_DIR = "/rcluster/script"
 NAMESERVER = "10.0.2.3"
 """slirp4netns answers for the machine's own resolver there."""
+
+ARGS_FD, INFO_FD = 8, 9
+# bubblewrap reads its arguments from a file: on its command line everybody on this machine could
+# read the script's variables. The runner hands on no file of its own, so a shell opens this one.
+_WITH_ARGS = f'exec {ARGS_FD}<"$1" && shift && exec "$@"'
 
 _LINKED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _ROOTS = ("/usr", "/opt/R")
@@ -127,3 +133,44 @@ def _on_this_machine(spec: ContainerSpec, place: str) -> Path | None:
     path, real = Path(place), Path(place).resolve()
     seen = all(any(each.is_relative_to(root) for root in roots) for each in (path, real))
     return real if seen else None
+
+
+def start_command(
+    spec: ContainerSpec,
+    *,
+    args_file: Path,
+    runner_dir: Path,
+    group: Group | None,
+    as_root: bool,
+    slirp: str | None,
+) -> list[str]:
+    """The command line of one attempt: rcluster-enter (as root), the runner, bubblewrap. Without
+    a group, memory is limited for each process."""
+    command = [str(runner_dir / "rcluster-run"), "--dir", str(spec.attempt_dir)]
+    command += ["--grace", f"{spec.grace:g}", "--sandbox-info-fd", str(INFO_FD)]
+    if spec.time_limit:
+        command += ["--time-limit", f"{spec.time_limit:g}"]
+    if spec.log_cap:
+        command += ["--log-cap", str(spec.log_cap)]
+    if spec.has_stdin:
+        command += ["--stdin", str(spec.attempt_dir / "stdin")]
+    for file in group.peak_files if group else ():
+        command += ["--memory-peak", str(file)]
+    command += ["--", "/bin/sh", "-c", _WITH_ARGS, "sh", str(args_file)]
+    command += ["bwrap", "--args", str(ARGS_FD), "--info-fd", str(INFO_FD), "--", *spec.command]
+    if group is None:
+        command = ["/usr/bin/prlimit", f"--data={spec.memory}", "--", *command]
+    if not as_root:
+        return command
+    # slirp4netns' own sandbox detaches its copy of every mount, and where a mount is shared (all
+    # below /var/lib/docker, half of a systemd machine) the original goes with it. Behind a mount
+    # namespace that only listens, nothing comes back.
+    enter = ["/usr/bin/unshare", "--mount", "--propagation", "slave", "--"]
+    enter += [str(runner_dir / "rcluster-enter"), "--user", f"{spec.uid}:{spec.gid}"]
+    for folder in group.folders if group else ():
+        enter += ["--cgroup", str(folder)]
+    if slirp:
+        enter += ["--network", "slirp4netns", "--slirp4netns", slirp]
+    else:
+        enter += ["--network", "none"]
+    return [*enter, "--", *command]

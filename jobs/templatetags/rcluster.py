@@ -19,7 +19,9 @@ register = template.Library()
 
 @register.simple_tag
 def icon(name: str) -> SafeString:
-    return format_html('<svg class="icon" aria-hidden="true" focusable="false"><use href="#i-{}"/></svg>', name)
+    return format_html(
+        '<svg class="icon" aria-hidden="true" focusable="false"><use href="#i-{}"/></svg>', name
+    )
 
 
 @register.simple_tag
@@ -50,7 +52,9 @@ def state_of(value: str) -> SafeString:
 
 def _state(key: str, word: str) -> SafeString:
     return format_html(
-        '<span class="state state-{0}"><svg aria-hidden="true"><use href="#s-{0}"/></svg>{1}</span>', key, word
+        '<span class="state state-{0}"><svg aria-hidden="true"><use href="#s-{0}"/></svg>{1}</span>',
+        key,
+        word,
     )
 
 
@@ -101,7 +105,9 @@ def relative(moment: datetime, now: datetime) -> str:
 def clock(moment: datetime) -> SafeString:
     """A time of day in the reader's own zone (the browser converts it)."""
     return format_html(
-        '<time datetime="{}" data-clock>{}</time>', moment.isoformat(), timezone.localtime(moment).strftime("%H:%M:%S")
+        '<time datetime="{}" data-clock>{}</time>',
+        moment.isoformat(),
+        timezone.localtime(moment).strftime("%H:%M:%S"),
     )
 
 

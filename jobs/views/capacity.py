@@ -39,7 +39,9 @@ class Use:
 def machines(backend: str) -> list[Use]:
     """Every machine of the backend with the Runs on it. Two queries."""
     holding: dict[str, list[Run]] = defaultdict(list)
-    for run in Run.objects.active().filter(backend=backend).select_related("task__owner").order_by("id"):
+    for run in (
+        Run.objects.active().filter(backend=backend).select_related("task__owner").order_by("id")
+    ):
         holding[run.machine].append(run)
     found = []
     for machine in Machine.objects.filter(backend=backend):

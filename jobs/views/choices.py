@@ -25,12 +25,15 @@ _TIMES = [600, 3600, 6 * 3600, 24 * 3600, 3 * 24 * 3600, 7 * 24 * 3600]
 
 def cpus(present: Decimal) -> list[Choice]:
     return [
-        Choice(f"{value.normalize():f}", amount(float(value)), value == present) for value in sorted({*_CPUS, present})
+        Choice(f"{value.normalize():f}", amount(float(value)), value == present)
+        for value in sorted({*_CPUS, present})
     ]
 
 
 def memory(present: int) -> list[Choice]:
-    return [Choice(str(value), size(value), value == present) for value in sorted({*_MEMORY, present})]
+    return [
+        Choice(str(value), size(value), value == present) for value in sorted({*_MEMORY, present})
+    ]
 
 
 def time_limits(present: int) -> list[Choice]:

@@ -30,7 +30,9 @@ _NETWORK = {
 
 def _state() -> dict[str, Any]:
     site = Site.load()
-    waiting = list(Run.objects.waiting().select_related("task__owner").order_by("-priority", "id")[: QUEUE + 1])
+    waiting = list(
+        Run.objects.waiting().select_related("task__owner").order_by("-priority", "id")[: QUEUE + 1]
+    )
     return {
         "site": site,
         "facts": [

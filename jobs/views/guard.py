@@ -16,7 +16,7 @@ from accounts.models import User
 class SignedInRequest(HttpRequest):
     """A request whose user is known."""
 
-    user: User  # type: ignore[assignment]
+    user: User
     htmx: Any
 
 
@@ -32,7 +32,9 @@ def signed_in(view: type_of_view) -> Callable[..., HttpResponseBase]:
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not request.user.is_authenticated:
             if request.headers.get("HX-Request"):
-                return HttpResponse("Your session has ended.", status=401, content_type="text/plain")
+                return HttpResponse(
+                    "Your session has ended.", status=401, content_type="text/plain"
+                )
             # Back to a page after the login, never to an address that only takes POST.
             there = request.get_full_path() if request.method == "GET" else "/"
             return redirect_to_login(there)

@@ -16,7 +16,7 @@ from jobs.views import capacity
 from jobs.views.guard import SignedInRequest, signed_in
 
 TASKS_PER_PAGE = 50
-RECENT = 8
+RECENT = 5
 UNFINISHED = 50
 
 
@@ -35,7 +35,8 @@ def _tasks(request: SignedInRequest, start: int) -> dict[str, Any]:
     last = Run.objects.filter(task=OuterRef("pk")).order_by("-id")
     tasks = list(
         Task.objects.of(request.user).annotate(
-            last_run=Subquery(last.values("public_id")[:1]), last_state=Subquery(last.values("state")[:1])
+            last_run=Subquery(last.values("public_id")[:1]),
+            last_state=Subquery(last.values("state")[:1]),
         )[start : start + TASKS_PER_PAGE + 1]
     )
     more = len(tasks) > TASKS_PER_PAGE
@@ -60,20 +61,27 @@ def home_now(request: SignedInRequest) -> HttpResponse:
 @require_GET
 def home_tasks(request: SignedInRequest) -> HttpResponse:
     start = request.GET.get("start", "0")
-    return render(request, "home/task_rows.html", _tasks(request, int(start) if start.isdecimal() else 0))
+    return render(
+        request, "home/task_rows.html", _tasks(request, int(start) if start.isdecimal() else 0)
+    )
 
 
 @signed_in
 @require_http_methods(["GET", "POST"])
 def task_new(request: SignedInRequest) -> HttpResponse:
     """One field to fill in; the rest has the usual choice and can be changed in the console."""
-    context: dict[str, Any] = {"environments": Environment.objects.offered(), "examples": examples.available()}
+    context: dict[str, Any] = {
+        "environments": Environment.objects.offered(),
+        "examples": examples.available(),
+    }
     if request.method == "POST":
         context["name"] = request.POST.get("name", "")
         slug = request.POST.get("environment", "")
         try:
             environment = Environment.objects.offered().filter(slug=slug).first() if slug else None
-            task = services.create_task(user=request.user, name=context["name"], environment=environment)
+            task = services.create_task(
+                user=request.user, name=context["name"], environment=environment
+            )
         except services.Refused as refused:
             context["refused"] = refused
         else:

@@ -70,7 +70,11 @@ def _outcome(run: Run, entry: Entry) -> Outcome:
 
 def file_url(task: str, area: str, path: str) -> str:
     """Address of a file's content in the API."""
-    return reverse("home") + "api/v1/tasks/" + "/".join(map(_quoted, [task, "files", area, *path.split("/")]))
+    return (
+        reverse("home")
+        + "api/v1/tasks/"
+        + "/".join(map(_quoted, [task, "files", area, *path.split("/")]))
+    )
 
 
 def _quoted(part: str) -> str:

@@ -17,7 +17,8 @@ from jobs.views.tasks import log_of
 def _run(request: SignedInRequest, public_id: str) -> Run:
     runs = Run.objects.visible_to(request.user)
     return get_object_or_404(
-        runs.select_related("task__owner", "environment", "submitted_by", "repeats__task"), public_id=public_id
+        runs.select_related("task__owner", "environment", "submitted_by", "repeats__task"),
+        public_id=public_id,
     )
 
 
@@ -55,7 +56,9 @@ def run_cancel(request: SignedInRequest, run: str) -> HttpResponse:
     found = services.cancel(user=request.user, run=_run(request, run))
     if request.htmx:
         return render(
-            request, "run/head.html", {"run": found, "task": found.task, "timeline": found.timeline.all()}
+            request,
+            "run/head.html",
+            {"run": found, "task": found.task, "timeline": found.timeline.all()},
         )
     return redirect(found)
 

@@ -19,6 +19,7 @@ from jobs.views.guard import SignedInRequest, signed_in
 from jobs.views.outcomes import file_url, outcomes
 
 HISTORY = 30
+LONGEST = 600
 
 
 def _task(request: SignedInRequest, public_id: str) -> Task:
@@ -26,13 +27,15 @@ def _task(request: SignedInRequest, public_id: str) -> Task:
     return get_object_or_404(tasks, public_id=public_id)
 
 
-def _runs(task: Task, start: int = 0) -> dict[str, Any]:
-    runs = list(Run.objects.filter(task=task).order_by("-id")[start : start + HISTORY + 1])
+def _runs(task: Task, count: int = HISTORY) -> dict[str, Any]:
+    """The newest `count` Runs, and how many to ask for to see more (None: these are all)."""
+    runs = list(Run.objects.filter(task=task).order_by("-id")[: count + 1])
     for run in runs:
         run.task = task
     return {
-        "runs": runs[:HISTORY],
-        "next_start": start + HISTORY if len(runs) > HISTORY else None,
+        "runs": runs[:count],
+        "count": count,
+        "more": count + HISTORY if len(runs) > count else None,
         "task": task,
     }
 
@@ -44,14 +47,18 @@ def task(request: SignedInRequest, task: str) -> HttpResponse:
     found = _task(request, task)
     history = _runs(found)
     site = Site.load()
-    environments = list(Environment.objects.filter(retired_at__isnull=True, uses_image=site.backend_has_images))
+    environments = list(
+        Environment.objects.filter(retired_at__isnull=True, uses_image=site.backend_has_images)
+    )
     shown_run = _chosen(found, request.GET.get("run", ""), history["runs"])
     Task.objects.filter(pk=found.pk).update(used_at=timezone.now())
     context = {
         **history,
         "shown_run": shown_run,
         "environments": environments,
-        "environment_slug": found.environment.slug if found.environment else _default_slug(environments),
+        "environment_slug": found.environment.slug
+        if found.environment
+        else _default_slug(environments),
         "cpus_choices": choices.cpus(found.cpus),
         "memory_choices": choices.memory(found.memory),
         "time_choices": choices.time_limits(found.time_limit),
@@ -65,9 +72,10 @@ def task(request: SignedInRequest, task: str) -> HttpResponse:
 @signed_in
 @require_GET
 def task_history(request: SignedInRequest, task: str) -> HttpResponse:
-    """The list of Runs. `start` continues it."""
-    start = request.GET.get("start", "0")
-    context = _runs(_task(request, task), int(start) if start.isdecimal() else 0)
+    """The newest `count` Runs; a list that was made longer stays so when it refreshes itself."""
+    count = request.GET.get("count", "")
+    wanted = min(int(count), LONGEST) if count.isdecimal() else 0
+    context = _runs(_task(request, task), max(wanted, HISTORY))
     context["shown_id"] = request.GET.get("run", "")
     return render(request, "task/history.html", context)
 
@@ -76,16 +84,22 @@ def task_history(request: SignedInRequest, task: str) -> HttpResponse:
 @require_GET
 def task_free(request: SignedInRequest, task: str) -> HttpResponse:
     """What is free now, beside the choices of the Run panel."""
-    return render(request, "task/free.html", {"free": capacity.total(), "task": _task(request, task)})
+    return render(
+        request, "task/free.html", {"free": capacity.total(), "task": _task(request, task)}
+    )
 
 
 @signed_in
 @require_GET
 def console_run(request: SignedInRequest, task: str, run: str) -> HttpResponse:
     """Headline and files of one Run, above and below its output."""
-    found = get_object_or_404(Run.objects.filter(task=_task(request, task)).select_related("task"), public_id=run)
+    found = get_object_or_404(
+        Run.objects.filter(task=_task(request, task)).select_related("task"), public_id=run
+    )
     part = "task/results.html" if request.GET.get("part") == "results" else "task/headline.html"
-    return render(request, part, {"run": found, "outcomes": outcomes(found) if "results" in part else []})
+    return render(
+        request, part, {"run": found, "outcomes": outcomes(found) if "results" in part else []}
+    )
 
 
 def _chosen(task: Task, public_id: str, newest: list[Run]) -> Run | None:
@@ -108,7 +122,10 @@ def _console(task: Task, run: Run | None) -> dict[str, Any]:
         "name": task.name,
         "api": reverse("home") + f"api/v1/tasks/{task.public_id}",
         "page": task.get_absolute_url(),
-        "areas": {area: [_as_json(task, area, entry) for entry in _entries(task, area)] for area in storage.AREAS},
+        "areas": {
+            area: [_as_json(task, area, entry) for entry in _entries(task, area)]
+            for area in storage.AREAS
+        },
         "run": log_of(run) if run else None,
         "lastScript": run.script_path if run else "",
     }
@@ -144,5 +161,3 @@ def _as_json(task: Task, area: str, entry: Entry) -> dict[str, Any]:
         "modified_at": entry.modified_at.isoformat().replace("+00:00", "Z"),
         "url": file_url(task.public_id, area, entry.path),
     }
-
-

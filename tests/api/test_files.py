@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from django.test import AsyncClient, Client
 from pytest_django.fixtures import Settings
 
@@ -102,7 +102,7 @@ async def test_under_asgi_the_body_is_streamed(
     monkeypatch.setattr(serving, "CHUNK", 1000)
     content = os.urandom(10_500)
     put("output/large", content)
-    bearer = {"Authorization": f"Bearer {await sync_to_async(make_token)(owner)}"}
+    bearer = {"Authorization": f"Bearer {await database_sync_to_async(make_token)(owner)}"}
     response = await AsyncClient().get(
         at("output/large"), headers={"Range": "bytes=100-", **bearer}
     )

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from django.core.asgi import get_asgi_application
 from django.test import AsyncClient, Client
 
@@ -130,7 +130,7 @@ def test_storage_that_does_not_answer(
 @pytest.fixture
 async def ask(transactional_db: None, owner: User) -> Callable[[str], Awaitable[Any]]:
     """GET through the asynchronous handler, as under a real server."""
-    bearer = {"Authorization": f"Bearer {await sync_to_async(make_token)(owner)}"}
+    bearer = {"Authorization": f"Bearer {await database_sync_to_async(make_token)(owner)}"}
     return lambda address: AsyncClient().get(f"/api/v1/{address}", headers=bearer)
 
 
@@ -142,7 +142,7 @@ async def whole(response: Any) -> bytes:
 async def test_following_ends_with_the_run_and_misses_no_byte(
     ask: Callable[[str], Awaitable[Any]], task: Task
 ) -> None:
-    run = await sync_to_async(make_run)(task, state=RunState.RUNNING)
+    run = await database_sync_to_async(make_run)(task, state=RunState.RUNNING)
     write_log(run, b"before\n")
     response = await ask(f"runs/{run.public_id}/log?follow=1&offset=3")
     assert response.headers["X-RCluster-Offset"] == "3"
@@ -157,7 +157,7 @@ async def test_following_ends_with_the_run_and_misses_no_byte(
         elif number == 20:
             number += 1
             write_log(run, b"the end")
-            assert await sync_to_async(advance)(run, RunState.SUCCEEDED, since=ACTIVE)
+            assert await database_sync_to_async(advance)(run, RunState.SUCCEEDED, since=ACTIVE)
     expected = b"before\n" + b"".join(b"line %d\n" % n for n in range(1, 21)) + b"the end"
     assert seen == expected[3:]
 
@@ -166,11 +166,11 @@ async def test_following_ends_with_the_run_and_misses_no_byte(
 async def test_following_a_finished_run_or_an_earlier_attempt_ends_at_once(
     ask: Callable[[str], Awaitable[Any]], task: Task
 ) -> None:
-    run = await sync_to_async(make_run)(task, state=RunState.RUNNING, attempt=2)
+    run = await database_sync_to_async(make_run)(task, state=RunState.RUNNING, attempt=2)
     write_log(run, b"first", 1)
     earlier = await ask(f"runs/{run.public_id}/log?follow=1&attempt=1")
     assert await whole(earlier) == b"first"
-    over = await sync_to_async(make_run)(task, state=RunState.SUCCEEDED)
+    over = await database_sync_to_async(make_run)(task, state=RunState.SUCCEEDED)
     write_log(over, CONTENT)
     ended = await ask(f"runs/{over.public_id}/log?follow=1")
     assert await whole(ended) == CONTENT
@@ -179,13 +179,13 @@ async def test_following_a_finished_run_or_an_earlier_attempt_ends_at_once(
 async def test_following_with_a_session_and_not_without(
     transactional_db: None, task: Task, owner: User
 ) -> None:
-    run = await sync_to_async(make_run)(task, state=RunState.SUCCEEDED)
+    run = await database_sync_to_async(make_run)(task, state=RunState.SUCCEEDED)
     write_log(run, b"log")
     address = f"/api/v1/runs/{run.public_id}/log?follow=1"
     nobody = await AsyncClient().get(address)
     assert nobody.status_code == 401
     signed_in = AsyncClient()
-    assert await signed_in.alogin(username="owner", password=PASSWORD)
+    assert await database_sync_to_async(signed_in.login)(username="owner", password=PASSWORD)
     response = await signed_in.get(address)
     assert await whole(response) == b"log"
 
@@ -195,9 +195,9 @@ async def test_a_client_that_goes_away_ends_the_following(
     transactional_db: None, task: Task, owner: User
 ) -> None:
     """The whole ASGI application, as a server calls it: nothing watches the Run afterwards."""
-    run = await sync_to_async(make_run)(task, state=RunState.RUNNING)
+    run = await database_sync_to_async(make_run)(task, state=RunState.RUNNING)
     write_log(run, b"something")
-    token = await sync_to_async(make_token)(owner)
+    token = await database_sync_to_async(make_token)(owner)
     got = asyncio.Event()
     gone = asyncio.Event()
     asked = [{"type": "http.request", "body": b"", "more_body": False}]

@@ -40,23 +40,35 @@ def main() -> None:
             for colours in ("light", "dark"):
                 context = browser.new_context(
                     viewport=viewport,  # type: ignore[arg-type] # playwright's own TypedDict
-                    color_scheme=colours,  # type: ignore[arg-type]
+                    color_scheme=colours,
                     device_scale_factor=1,
                     has_touch=width == "narrow",
                 )
                 page = context.new_page()
-                sign_in(page, url, arguments.username, arguments.password, arguments.folder if arguments.all else None,
-                        f"{width}-{colours}")
+                sign_in(
+                    page,
+                    url,
+                    arguments.username,
+                    arguments.password,
+                    arguments.folder if arguments.all else None,
+                    f"{width}-{colours}",
+                )
                 for name, path in pages.items():
                     page.goto(url + path)
                     settle(page)
-                    suffix = f"-{width}-{colours}" if arguments.all else ("-dark" if colours == "dark" else "")
+                    suffix = (
+                        f"-{width}-{colours}"
+                        if arguments.all
+                        else ("-dark" if colours == "dark" else "")
+                    )
                     page.screenshot(path=arguments.folder / f"{name}{suffix}.png")
                 context.close()
         browser.close()
 
 
-def sign_in(page: Page, url: str, username: str, password: str, folder: Path | None = None, name: str = "") -> None:
+def sign_in(
+    page: Page, url: str, username: str, password: str, folder: Path | None = None, name: str = ""
+) -> None:
     page.goto(f"{url}/login/")
     if folder is not None:
         page.screenshot(path=folder / f"login-{name}.png")
@@ -97,7 +109,9 @@ def settle(page: Page) -> None:
     page.wait_for_load_state("load")
     if page.locator("#output").count():
         page.wait_for_selector("#output .ln >> nth=3", state="attached")
-    page.wait_for_function("[...document.images].filter(i => i.checkVisibility()).every(i => i.complete)")
+    page.wait_for_function(
+        "[...document.images].filter(i => i.checkVisibility()).every(i => i.complete)"
+    )
 
 
 if __name__ == "__main__":

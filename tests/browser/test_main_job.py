@@ -40,7 +40,9 @@ def write(page: Page, text: str) -> None:
     page.keyboard.insert_text(text)
 
 
-def test_write_a_script_run_it_and_see_its_plot(page: Page, portal: Portal, complaints: list[str]) -> None:
+def test_write_a_script_run_it_and_see_its_plot(
+    page: Page, portal: Portal, complaints: list[str]
+) -> None:
     new_task(page, portal, "Squares")
     write(page, SCRIPT)
     expect(page.locator("#dirty")).to_be_visible()
@@ -74,7 +76,9 @@ def test_write_a_script_run_it_and_see_its_plot(page: Page, portal: Portal, comp
     assert complaints == []
 
 
-def test_an_error_of_r_is_marked_and_explained(page: Page, portal: Portal, complaints: list[str]) -> None:
+def test_an_error_of_r_is_marked_and_explained(
+    page: Page, portal: Portal, complaints: list[str]
+) -> None:
     new_task(page, portal, "Broken")
     write(page, "x <- 1\nstop('no rivers here')\n")
     page.locator("#run").click()
@@ -84,7 +88,9 @@ def test_an_error_of_r_is_marked_and_explained(page: Page, portal: Portal, compl
     assert complaints == []
 
 
-def test_commands_share_the_tasks_folders_and_can_be_cancelled(page: Page, portal: Portal, complaints: list[str]) -> None:
+def test_commands_share_the_tasks_folders_and_can_be_cancelled(
+    page: Page, portal: Portal, complaints: list[str]
+) -> None:
     new_task(page, portal, "Commands")
     command = page.get_by_role("textbox", name="Command")
     command.fill("echo hello > /input/greeting.txt; cat /input/greeting.txt")
@@ -103,12 +109,16 @@ def test_commands_share_the_tasks_folders_and_can_be_cancelled(page: Page, porta
     assert complaints == []
 
 
-def test_files_are_uploaded_shown_deleted_and_had_back(page: Page, portal: Portal, complaints: list[str]) -> None:
+def test_files_are_uploaded_shown_deleted_and_had_back(
+    page: Page, portal: Portal, complaints: list[str]
+) -> None:
     new_task(page, portal, "Files")
     name = "flüsse & <b>.csv"
     with page.expect_file_chooser() as chooser:
         page.locator('[data-area="input"] [data-upload]').click()
-    chooser.value.set_files({"name": name, "mimeType": "text/csv", "buffer": b"river,km\nElbe,1094\n\"Spree, the\",382\n"})
+    chooser.value.set_files(
+        {"name": name, "mimeType": "text/csv", "buffer": b'river,km\nElbe,1094\n"Spree, the",382\n'}
+    )
     row = page.locator('[data-area="input"] .row')
     expect(row).to_contain_text(name)
     row.locator(".open").click()
@@ -140,7 +150,9 @@ def test_a_change_elsewhere_is_not_overwritten_unasked(page: Page, portal: Porta
     expect(page.locator("#editor .cm-content")).to_contain_text("theirs")
 
 
-def test_a_log_of_200_000_lines_leaves_the_page_responsive(page: Page, portal: Portal, complaints: list[str]) -> None:
+def test_a_log_of_200_000_lines_leaves_the_page_responsive(
+    page: Page, portal: Portal, complaints: list[str]
+) -> None:
     new_task(page, portal, "Many lines")
     command = page.get_by_role("textbox", name="Command")
     command.fill("seq -f 'line %.0f of many' 200000")

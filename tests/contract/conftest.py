@@ -123,10 +123,4 @@ def open_lab(site: Site, place: Path) -> Iterator[Lab]:
     finally:
         lab.clean()
         backend.close()
-        remove_cgroups(site.config.installation)
-
-
-def remove_cgroups(installation: str) -> None:
-    """The parent folders of this test's groups; a product's stay for the next Run."""
-    for parent in Path("/sys/fs/cgroup").glob(f"**/rcluster-{installation}"):
-        parent.rmdir()
+    assert not list(Path("/sys/fs/cgroup").glob(f"*/rcluster-{site.config.installation}"))

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, MutableMapping
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from django.test import Client
 from pytest_django.fixtures import Settings
 
@@ -88,7 +88,7 @@ async def ask(
 
 @pytest.fixture
 async def token() -> str:
-    return "Bearer " + await sync_to_async(lambda: make_token(make_user()))()
+    return "Bearer " + await database_sync_to_async(lambda: make_token(make_user()))()
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -132,7 +132,7 @@ async def test_a_session_may_upload(settings: Settings) -> None:
         assert client.login(username="ada", password=PASSWORD)
         return client.cookies[settings.SESSION_COOKIE_NAME].value
 
-    key = await sync_to_async(sign_in)()
+    key = await database_sync_to_async(sign_in)()
     status, inner, _ = await ask(1000, cookie=f"{settings.SESSION_COOKIE_NAME}={key}")
     assert (status, inner.size) == (200, 1000)
 

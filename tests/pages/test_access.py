@@ -25,7 +25,10 @@ def pages(run: Run) -> list[str]:
         reverse("task_free", args=[task]),
         reverse("console_run", args=[task, this]),
         reverse("run", args=[this]),
-        *(reverse("run_live", args=[this]) + f"?part={part}" for part in ("head", "used", "results")),
+        *(
+            reverse("run_live", args=[this]) + f"?part={part}"
+            for part in ("head", "used", "results")
+        ),
     ]
 
 
@@ -37,7 +40,16 @@ def run(anna: User) -> Run:
 
 
 def test_the_owner_sees_every_page(anna_client: Client, run: Run) -> None:
-    for path in [*pages(run), "/", "/now/", "/tasks/", "/tasks/new/", "/cluster/", "/cluster/now/", "/account/"]:
+    for path in [
+        *pages(run),
+        "/",
+        "/now/",
+        "/tasks/",
+        "/tasks/new/",
+        "/cluster/",
+        "/cluster/now/",
+        "/account/",
+    ]:
         assert anna_client.get(path).status_code == 200, path
 
 
@@ -63,15 +75,24 @@ def test_strangers_go_to_the_login_and_come_back(client: Client, run: Run) -> No
         assert response.headers["Location"].startswith("/login/?next=/"), path
 
 
-def test_a_fragment_after_the_session_ended_is_401_and_no_login_page(client: Client, run: Run) -> None:
+def test_a_fragment_after_the_session_ended_is_401_and_no_login_page(
+    client: Client, run: Run
+) -> None:
     response = client.get(reverse("run_live", args=[run.public_id]), headers={"HX-Request": "true"})
     assert response.status_code == 401
     assert "<form" not in response.content.decode()
 
 
-def test_a_task_and_a_run_of_another_task_do_not_mix(anna_client: Client, anna: User, run: Run) -> None:
+def test_a_task_and_a_run_of_another_task_do_not_mix(
+    anna_client: Client, anna: User, run: Run
+) -> None:
     other = make_run(make_task(anna))
-    assert anna_client.get(reverse("console_run", args=[other.task.public_id, run.public_id])).status_code == 404
+    assert (
+        anna_client.get(
+            reverse("console_run", args=[other.task.public_id, run.public_id])
+        ).status_code
+        == 404
+    )
 
 
 def test_changes_need_post(anna_client: Client, run: Run) -> None:
@@ -86,7 +107,11 @@ def test_changes_need_the_csrf_token(anna: User, run: Run) -> None:
 
 
 def test_no_script_without_a_nonce(anna_client: Client, run: Run) -> None:
-    for path in ["/", reverse("task", args=[run.task.public_id]), reverse("run", args=[run.public_id])]:
+    for path in [
+        "/",
+        reverse("task", args=[run.task.public_id]),
+        reverse("run", args=[run.public_id]),
+    ]:
         response = anna_client.get(path)
         assert "'unsafe-eval'" not in response.headers["Content-Security-Policy"]
         page = response.content.decode()

@@ -14,13 +14,17 @@ pytestmark = pytest.mark.django_db
 
 
 def test_sign_in_and_come_back(client: Client, anna: User) -> None:
-    response = client.post("/login/?next=/cluster/", {"username": "anna", "password": PASSWORD, "next": "/cluster/"})
+    response = client.post(
+        "/login/?next=/cluster/", {"username": "anna", "password": PASSWORD, "next": "/cluster/"}
+    )
     assert response.headers["Location"] == "/cluster/"
     assert client.get("/login/").headers["Location"] == "/"
 
 
 def test_sign_in_goes_to_no_other_site(client: Client, anna: User) -> None:
-    response = client.post("/login/", {"username": "anna", "password": PASSWORD, "next": "https://evil.example/"})
+    response = client.post(
+        "/login/", {"username": "anna", "password": PASSWORD, "next": "https://evil.example/"}
+    )
     assert response.headers["Location"] == "/"
 
 
@@ -73,7 +77,9 @@ def test_a_new_password_keeps_this_session_and_ends_others(anna_client: Client, 
 
 def test_a_password_is_not_changed_without_the_present_one(anna_client: Client, anna: User) -> None:
     new = "quite-another-horse-7"
-    response = anna_client.post("/account/password/", {"old_password": "x", "new_password1": new, "new_password2": new})
+    response = anna_client.post(
+        "/account/password/", {"old_password": "x", "new_password1": new, "new_password2": new}
+    )
     assert response.status_code == 422
     assert "not your present password" in response.content.decode()
     anna.refresh_from_db()

@@ -43,9 +43,17 @@ def test_an_unknown_example_is_refused_with_a_sentence(anna_client: Client) -> N
 
 def test_what_waits_says_why_and_what_ended_says_how(anna_client: Client, anna: User) -> None:
     task = make_task(anna, name="Rivers")
-    make_run(task, reason=Reason.NO_ROOM, explanation="Needs 12 CPUs and 1 GB; 2 CPUs and 8 GB are free.")
-    make_run(task, state=RunState.FAILED, number=7, explanation="Ended with exit status 3.", exit_code=3,
-             reason=Reason.EXIT_CODE)
+    make_run(
+        task, reason=Reason.NO_ROOM, explanation="Needs 12 CPUs and 1 GB; 2 CPUs and 8 GB are free."
+    )
+    make_run(
+        task,
+        state=RunState.FAILED,
+        number=7,
+        explanation="Ended with exit status 3.",
+        exit_code=3,
+        reason=Reason.EXIT_CODE,
+    )
     page = text(anna_client, "/")
     assert "Waiting" in page
     assert "Needs 12 CPUs and 1 GB; 2 CPUs and 8 GB are free." in page
@@ -69,7 +77,10 @@ def test_many_rows_cost_no_more_queries(
     anna_client: Client, anna: User, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     for number in range(1, 30):
-        make_run(make_task(anna, name=f"Task {number}"), state=RunState.RUNNING if number % 2 else RunState.SUCCEEDED)
+        make_run(
+            make_task(anna, name=f"Task {number}"),
+            state=RunState.RUNNING if number % 2 else RunState.SUCCEEDED,
+        )
     with django_assert_max_num_queries(9):
         text(anna_client, "/")
     with django_assert_max_num_queries(7):

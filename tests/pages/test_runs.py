@@ -28,7 +28,11 @@ def task(anna: User) -> Task:
 
 
 def page(client: Client, run: Run, part: str = "") -> str:
-    path = reverse("run_live", args=[run.public_id]) + f"?part={part}" if part else run.get_absolute_url()
+    path = (
+        reverse("run_live", args=[run.public_id]) + f"?part={part}"
+        if part
+        else run.get_absolute_url()
+    )
     response = client.get(path)
     assert response.status_code == 200
     return response.content.decode()
@@ -38,10 +42,10 @@ def page(client: Client, run: Run, part: str = "") -> str:
     ("state", "fields", "key", "word", "sentence"),
     [
         (RunState.QUEUED, {"reason": Reason.SUBMITTED}, "waiting", "Waiting", "Just submitted."),
-        (RunState.QUEUED, {"reason": Reason.BACKEND_UNAVAILABLE, "explanation": "Waiting: no answer."}, "waiting", "Waiting", "no answer."),
+        (RunState.QUEUED, {"explanation": "Waiting: no answer."}, "waiting", "Waiting", "no answer."),
         (RunState.STARTING, {"explanation": "Pulling r-base"}, "starting", "Starting", "Pulling r-base"),
         (RunState.RUNNING, {}, "running", "Running", ""),
-        (RunState.RUNNING, {"reason": Reason.UNREACHABLE, "explanation": "No word since 12:00."}, "unreachable", "No word", "No word since 12:00."),
+        (RunState.RUNNING, {"reason": Reason.UNREACHABLE}, "unreachable", "No word", ""),
         (RunState.SUCCEEDED, {}, "succeeded", "Succeeded", "in 19 s"),
         (RunState.FAILED, {}, "failed", "Failed", "The script ended with exit status 3."),
         (RunState.CANCELLED, {}, "cancelled", "Cancelled", "Cancelled before it ended."),
@@ -50,7 +54,9 @@ def page(client: Client, run: Run, part: str = "") -> str:
 def test_every_state_has_a_shape_a_word_and_a_sentence(
     task: Task, state: RunState, fields: dict[str, str], key: str, word: str, sentence: str
 ) -> None:
-    assert present.shown(make_run(task, state=state, **fields)) == present.Shown(key, word, sentence)
+    assert present.shown(make_run(task, state=state, **fields)) == present.Shown(
+        key, word, sentence
+    )
 
 
 def test_a_run_that_is_asked_to_stop_says_so(task: Task) -> None:
@@ -65,7 +71,15 @@ def test_a_run_page_shows_what_was_asked_and_used(anna_client: Client, task: Tas
     )  # fmt: skip
     RunEvent.objects.create(run=run, attempt=1, state=RunState.QUEUED)
     shown = page(anna_client, run)
-    for wanted in ("Succeeded", "in 19 s", "--year 2026", "MODE=quick", "300 MB", "12 s", "x &lt;- &#x27;&lt;b&gt;&#x27;"):
+    for wanted in (
+        "Succeeded",
+        "in 19 s",
+        "--year 2026",
+        "MODE=quick",
+        "300 MB",
+        "12 s",
+        "x &lt;- &#x27;&lt;b&gt;&#x27;",
+    ):
         assert wanted in shown, wanted
 
 
@@ -80,7 +94,12 @@ def test_results_are_the_files_that_this_run_wrote(anna_client: Client, task: Ta
     area = storage.area(task.public_id, "output")
     area.write("plot ü.png", [b"\x89PNG"], limit=100)
     area.write("tables/model.csv", [b"a,b\n"], limit=100)
-    run = make_run(task, state=RunState.SUCCEEDED, started_at=now - timedelta(minutes=1), finished_at=now + timedelta(minutes=1))
+    run = make_run(
+        task,
+        state=RunState.SUCCEEDED,
+        started_at=now - timedelta(minutes=1),
+        finished_at=now + timedelta(minutes=1),
+    )
     earlier = make_run(
         task, state=RunState.SUCCEEDED, number=9, created_at=now - timedelta(days=2),
         started_at=now - timedelta(days=2), finished_at=now - timedelta(days=1),
@@ -93,7 +112,9 @@ def test_results_are_the_files_that_this_run_wrote(anna_client: Client, task: Ta
 
 def test_cancel_of_a_waiting_run_is_at_once(anna_client: Client, task: Task) -> None:
     run = make_run(task)
-    answer = anna_client.post(reverse("run_cancel", args=[run.public_id]), headers={"HX-Request": "true"})
+    answer = anna_client.post(
+        reverse("run_cancel", args=[run.public_id]), headers={"HX-Request": "true"}
+    )
     assert "Cancelled by anna before it started." in answer.content.decode()
     run.refresh_from_db()
     assert run.state == RunState.CANCELLED
@@ -101,7 +122,9 @@ def test_cancel_of_a_waiting_run_is_at_once(anna_client: Client, task: Task) -> 
 
 def test_cancel_of_a_running_run_is_a_request(anna_client: Client, task: Task) -> None:
     run = make_run(task, state=RunState.RUNNING)
-    answer = anna_client.post(reverse("run_cancel", args=[run.public_id]), headers={"HX-Request": "true"})
+    answer = anna_client.post(
+        reverse("run_cancel", args=[run.public_id]), headers={"HX-Request": "true"}
+    )
     assert "Stopping…" in answer.content.decode()
     run.refresh_from_db()
     assert run.state == RunState.RUNNING
@@ -115,7 +138,9 @@ def test_run_again_is_a_new_run_with_the_same_script(anna_client: Client, task: 
     assert again.script_text == "cat(1)\n"
 
 
-def test_the_console_starts_with_its_files_and_its_last_run(anna_client: Client, task: Task) -> None:
+def test_the_console_starts_with_its_files_and_its_last_run(
+    anna_client: Client, task: Task
+) -> None:
     storage.area(task.public_id, "code").write("model.R", [b"1\n"], limit=10)
     run = make_run(task, state=RunState.SUCCEEDED)
     response = anna_client.get(task.get_absolute_url())
@@ -133,10 +158,16 @@ def test_the_console_shows_the_run_of_the_address(anna_client: Client, task: Tas
     assert response.context["console"]["run"]["run"] == first.public_id
 
 
-def test_a_task_with_odd_resources_keeps_them_among_the_presets(anna_client: Client, task: Task) -> None:
+def test_a_task_with_odd_resources_keeps_them_among_the_presets(
+    anna_client: Client, task: Task
+) -> None:
     Task.objects.filter(pk=task.pk).update(cpus="1.50", memory=3 * 1024**3, time_limit=5400)
     shown = anna_client.get(task.get_absolute_url()).content.decode()
-    for option in ('value="1.5" selected>1.5 CPUs', 'value="3221225472" selected>3 GB', 'value="5400" selected>1 h 30 min'):
+    for option in (
+        'value="1.5" selected>1.5 CPUs',
+        'value="3221225472" selected>3 GB',
+        'value="5400" selected>1 h 30 min',
+    ):
         assert option in shown, option
 
 
@@ -155,7 +186,9 @@ def test_a_long_history_costs_no_more_queries_and_comes_in_parts(
     assert "#49<" in shown
     assert "#5<" not in shown
     with django_assert_max_num_queries(5):
-        more = anna_client.get(reverse("task_history", args=[task.public_id]) + "?start=30").content.decode()
+        more = anna_client.get(
+            reverse("task_history", args=[task.public_id]) + "?count=60"
+        ).content.decode()
     assert "#5<" in more
     with django_assert_max_num_queries(8):
         page(anna_client, Run.objects.latest("id"))

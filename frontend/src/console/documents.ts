@@ -189,6 +189,8 @@ export class Documents {
     this.conflict(false);
     this.shown(full, file.path, true);
     this.mark();
+    // A new file is there to be written in.
+    if (!file.modifiedAt) this.editor.view.focus();
   }
 
   private putPreview(full: string, box: HTMLElement): void {

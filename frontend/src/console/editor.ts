@@ -12,6 +12,7 @@ import {
   drawSelection, EditorView, highlightActiveLine, highlightActiveLineGutter, keymap, lineNumbers, placeholder,
 } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
+import { label } from "@/lib/keys";
 
 const COLOURS = HighlightStyle.define([
   { tag: [tags.keyword, tags.controlKeyword, tags.operatorKeyword], color: "var(--code-keyword)" },
@@ -85,7 +86,7 @@ export class Editor {
         autocompletion({ override: [completeAnyWord] }),
         search({ top: false }),
         highlightSelectionMatches(),
-        placeholder("Write R here. Ctrl+Enter saves and runs it."),
+        placeholder(`Write R here. ${label("Mod-Enter")} saves and runs it.`),
         EditorView.contentAttributes.of({ "aria-label": `Text of ${path}` }),
         // Escape, then Tab leaves the editor: see the list of shortcuts.
         Prec.highest(keymap.of([
