@@ -5,7 +5,8 @@
  * does these few things and then becomes COMMAND (which is rcluster-run) as an ordinary user, in this order:
  *
  *   1. --network slirp4netns: forks what will be slirp4netns. It stays in the host's network namespace and cgroups, is
- *      a session of its own and nobody's child (a double fork), so that signals to the Run's groups don't reach it.
+ *      a session of its own and nobody's child (a double fork), so that signals to the Run's groups don't reach it, and
+ *      in a mount namespace from which nothing comes back: its sandbox detaches mounts.
  *   2. Writes its pid to cgroup.procs of each --cgroup (v1 and v2 alike), and sets --oom-score-adj.
  *   3. --network none, slirp4netns: a new network namespace with the loopback up; waits until slirp4netns is ready.
  *   4. Gives up groups, gid, uid; sets no_new_privs and umask 022; makes sure that root can't be had again.
@@ -32,6 +33,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -88,6 +90,13 @@ static _Noreturn void become_slirp(const struct options *options, const struct s
     close(slirp->exit[1]);
     if (read(slirp->go[0], &go, 1) != 1)
         _exit(EXIT_NEVER_RAN);
+    /* slirp4netns' own sandbox detaches its copy of every mount, and where a mount is shared (all below
+       /var/lib/docker, half of a systemd machine) the original would go with it. In a mount namespace that only
+       listens nothing comes back. */
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0) {
+        (void)dprintf(slirp->errors[1], "its mount namespace: %s\n", strerror(errno));
+        _exit(EXIT_NEVER_RAN);
+    }
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null < 0 || dup2(null, 0) < 0 || dup2(slirp->errors[1], 1) < 0 || dup2(slirp->errors[1], 2) < 0)
         _exit(EXIT_NEVER_RAN);

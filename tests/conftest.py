@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.home import HOME
 from tests.waiting import until
 
 pytest_plugins = ["tests.portal"]
+R_IMAGE = "rcluster/r-base:bookworm"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -45,3 +47,17 @@ def runner_build() -> Path:
     runner = Path(__file__).parent.parent / "runner"
     subprocess.run(["make", "--silent", "-C", str(runner)], check=True)
     return runner / "build"
+
+
+@pytest.fixture(scope="session")
+def r_image() -> str:
+    """The image of Debian's R, in a real engine that answers."""
+    environments = Path(__file__).parent.parent / "deploy" / "environments"
+    cache = os.environ.get("RCLUSTER_CACHE", "/var/cache/rcluster")
+    for command in (
+        [environments / "docker_engine.sh"],
+        [environments / "r-base" / "build.sh", cache],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return R_IMAGE

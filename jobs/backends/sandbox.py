@@ -162,11 +162,7 @@ def start_command(
         command = ["/usr/bin/prlimit", f"--data={spec.memory}", "--", *command]
     if not as_root:
         return command
-    # slirp4netns' own sandbox detaches its copy of every mount, and where a mount is shared (all
-    # below /var/lib/docker, half of a systemd machine) the original goes with it. Behind a mount
-    # namespace that only listens, nothing comes back.
-    enter = ["/usr/bin/unshare", "--mount", "--propagation", "slave", "--"]
-    enter += [str(runner_dir / "rcluster-enter"), "--user", f"{spec.uid}:{spec.gid}"]
+    enter = [str(runner_dir / "rcluster-enter"), "--user", f"{spec.uid}:{spec.gid}"]
     for folder in group.folders if group else ():
         enter += ["--cgroup", str(folder)]
     if slirp:

@@ -115,6 +115,8 @@ class BareBubblewrap:
                     (folder / "cgroup.procs").write_text(str(pid))
             with subprocess.Popen(
                 [
+                    # Its sandbox would detach the machine's shared mounts with its own (runner/rcluster-enter.c).
+                    *("unshare", "--mount", "--propagation", "slave", "--"),
                     *(self._slirp, "--configure", "--mtu=65520", "--disable-host-loopback"),
                     *("--enable-sandbox", "--enable-seccomp", "--netns-type=path"),
                     *(f"--ready-fd={ready_write}", f"--exit-fd={exit_read}"),

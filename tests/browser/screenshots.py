@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHROMIUM = "/usr/bin/chromium"
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 360, "height": 740}
+SHOWN = ("home", "console", "run", "cluster")
 PATIENCE = 120_000
 """milliseconds for an example to end"""
 
@@ -54,6 +55,8 @@ def main() -> None:
                     f"{width}-{colours}",
                 )
                 for name, path in pages.items():
+                    if not (arguments.all or name in SHOWN):
+                        continue
                     page.goto(url + path)
                     settle(page)
                     suffix = (
@@ -83,7 +86,8 @@ def prepare(browser: Browser, url: str, username: str, password: str) -> dict[st
     page = browser.new_page()
     sign_in(page, url, username, password)
     task = page.locator("table.table .name a").filter(has_text="Bike")
-    if task.count():
+    is_new = task.count() == 0
+    if not is_new:
         task.first.click()
     else:
         page.goto(f"{url}/tasks/new/")
@@ -92,6 +96,11 @@ def prepare(browser: Browser, url: str, username: str, password: str) -> dict[st
     page.wait_for_selector("#output .state-succeeded", timeout=PATIENCE)
     path = page.url.removeprefix(url).split("?")[0]
     run = page.get_attribute("#output [data-headline] a", "href") or "/"
+    if is_new:
+        # Something that goes on while the pictures are taken.
+        page.goto(f"{url}/tasks/new/")
+        page.click(".choice >> nth=2")
+        page.wait_for_selector("#output .state-running")
     page.close()
     return {
         "home": "/",

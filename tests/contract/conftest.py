@@ -15,12 +15,11 @@ import pytest
 
 from jobs.backends.base import Backend
 from jobs.backends.registry import BackendConfig, make_backend
+from tests.conftest import R_IMAGE as IMAGE
 
 from .attempt import Lab
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-ENVIRONMENTS = REPOSITORY / "deploy" / "environments"
-IMAGE = "rcluster/r-base:bookworm"
 UID = GID = 12345
 
 
@@ -45,17 +44,6 @@ def runner_dir() -> Iterator[Path]:
     )
     yield folder
     shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="session")
-def r_image() -> str:
-    """The image of Debian's R, in an engine that answers."""
-    cache = os.environ.get("RCLUSTER_CACHE", "/var/cache/rcluster")
-    build = str(ENVIRONMENTS / "r-base" / "build.sh")
-    for command in ([str(ENVIRONMENTS / "docker_engine.sh")], [build, cache]):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, done.stdout + done.stderr
-    return IMAGE
 
 
 @pytest.fixture

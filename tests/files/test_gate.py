@@ -88,7 +88,8 @@ async def ask(
 
 @pytest.fixture
 async def token() -> str:
-    return "Bearer " + await database_sync_to_async(lambda: make_token(make_user()))()
+    text: str = await database_sync_to_async(lambda: make_token(make_user()))()
+    return f"Bearer {text}"
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from jobs.states import Reason, RunState
 from jobs.supervision import observing, scheduling, supervisor
 from jobs.supervision.supervisor import Supervisor
 from tests.factories import make_environment, make_user
+from tests.jobs.supervising import end, log, reach, submit
 from tests.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.local]
@@ -67,31 +67,6 @@ def supervision(line: Unreachable, task: Task) -> Iterator[Supervisor]:
     running.wake()
     until(lambda: not Run.objects.active().exists(), "all Runs to end", seconds=40)
     running.stop()
-
-
-def submit(task: Task, command: str, **more: Any) -> Run:
-    more.setdefault("memory", 256 * 1024**2)
-    more.setdefault("cpus", Decimal("0.5"))
-    return services.submit(
-        user=task.owner, task=task, request=RunRequest(kind="command", command=command, **more)
-    )
-
-
-def reach(run: Run, *states: RunState, seconds: float = 30) -> Run:
-    def there() -> bool:
-        run.refresh_from_db()
-        return run.state in states
-
-    until(there, f"{' or '.join(states)} (it is {run.state})", seconds=seconds)
-    return run
-
-
-def end(run: Run) -> Run:
-    return reach(run, RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
-
-
-def log(run: Run) -> bytes:
-    return (attempts.folder(run.public_id, run.attempt) / "log").read_bytes()
 
 
 def test_a_run_goes_from_the_queue_to_its_end(supervision: Supervisor, task: Task) -> None:
