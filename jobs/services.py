@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -318,7 +318,10 @@ def _variables(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _cpus(value: Decimal | float | str) -> Decimal:
-    cpus = Decimal(str(value)).quantize(Decimal("0.01"))
+    try:
+        cpus = Decimal(str(value)).quantize(Decimal("0.01"))
+    except InvalidOperation:
+        raise Refused("Give the CPUs as a number, for example 0.5 or 2.", field="cpus") from None
     if cpus < SMALLEST_CPUS:
         raise Refused(f"Ask for at least {SMALLEST_CPUS} CPUs.", field="cpus")
     if cpus >= 10_000:

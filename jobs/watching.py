@@ -18,7 +18,7 @@ from contextlib import aclosing
 from typing import TypeVar
 
 from channels.layers import get_channel_layer
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, connection
 from redis.exceptions import RedisError
 
 from jobs import notify, runlog

@@ -9,12 +9,14 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rcluster_site.settings")
 http = get_asgi_application()
 
-from jobs.routing import websocket_urlpatterns  # noqa: E402 - Django's apps must be loaded first
+from files.gate import UploadGate  # noqa: E402 - Django's apps must be loaded first
+from jobs.routing import websocket_urlpatterns  # noqa: E402
 from rcluster_site.origins import OriginOrToken  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": http,
+        # Django would spool any body to disk before it asks who sends it.
+        "http": UploadGate(http),
         # Origin outermost: a page of another site never gets as far as the session.
         "websocket": OriginOrToken(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }

@@ -55,9 +55,26 @@ def r_image() -> str:
     environments = Path(__file__).parent.parent / "deploy" / "environments"
     cache = os.environ.get("RCLUSTER_CACHE", "/var/cache/rcluster")
     for command in (
-        [environments / "docker_engine.sh"],
-        [environments / "r-base" / "build.sh", cache],
+        [str(environments / "docker_engine.sh")],
+        [str(environments / "r-base" / "build.sh"), cache],
     ):
         done = subprocess.run(command, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
     return R_IMAGE
+
+
+@pytest.fixture(scope="session", autouse=True)
+def end_sessions_of_threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    """PostgreSQL drops no database that a thread of ours still has open."""
+    from django.db import connection
+
+    if connection.vendor != "postgresql":
+        yield
+        return
+    request.getfixturevalue("django_db_setup")
+    yield
+    with request.getfixturevalue("django_db_blocker").unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )

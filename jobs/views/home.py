@@ -16,6 +16,7 @@ from jobs.views import capacity
 from jobs.views.guard import SignedInRequest, signed_in
 
 TASKS_PER_PAGE = 50
+MOST_TASKS = 1000
 RECENT = 5
 UNFINISHED = 50
 
@@ -31,22 +32,25 @@ def _now(request: SignedInRequest) -> dict[str, Any]:
     }
 
 
-def _tasks(request: SignedInRequest, start: int) -> dict[str, Any]:
+def _tasks(request: SignedInRequest) -> dict[str, Any]:
+    """The newest `count` Tasks; a list that was made longer stays so when it refreshes itself."""
+    asked = request.GET.get("count", "")
+    count = max(TASKS_PER_PAGE, min(int(asked), MOST_TASKS) if asked.isdecimal() else 0)
     last = Run.objects.filter(task=OuterRef("pk")).order_by("-id")
     tasks = list(
         Task.objects.of(request.user).annotate(
             last_run=Subquery(last.values("public_id")[:1]),
             last_state=Subquery(last.values("state")[:1]),
-        )[start : start + TASKS_PER_PAGE + 1]
+        )[: count + 1]
     )
-    more = len(tasks) > TASKS_PER_PAGE
-    return {"tasks": tasks[:TASKS_PER_PAGE], "next_start": start + TASKS_PER_PAGE if more else None}
+    more = count + TASKS_PER_PAGE if len(tasks) > count else None
+    return {"tasks": tasks[:count], "count": count, "more": more}
 
 
 @signed_in
 @require_GET
 def home(request: SignedInRequest) -> HttpResponse:
-    tasks = _tasks(request, 0)
+    tasks = _tasks(request)
     context = {**_now(request), **tasks, "examples": [] if tasks["tasks"] else examples.available()}
     return render(request, "home/page.html", context)
 
@@ -60,10 +64,7 @@ def home_now(request: SignedInRequest) -> HttpResponse:
 @signed_in
 @require_GET
 def home_tasks(request: SignedInRequest) -> HttpResponse:
-    start = request.GET.get("start", "0")
-    return render(
-        request, "home/task_rows.html", _tasks(request, int(start) if start.isdecimal() else 0)
-    )
+    return render(request, "home/task_rows.html", _tasks(request))
 
 
 @signed_in

@@ -1,11 +1,17 @@
 """SQLite beside the portal, or PostgreSQL."""
 
+import os
+
 import dj_database_url
 
 from rcluster_site.settings.core import ENV
 
+# Under ASGI every request has a thread of its own, and a kept connection would outlive it unclosed.
+_KEPT = 60 if os.environ.get("RCLUSTER_PROCESS") == "backend" else 0
 DATABASES = {
-    "default": dj_database_url.parse(ENV.database_url, conn_max_age=60, conn_health_checks=True)
+    "default": dj_database_url.parse(
+        ENV.database_url, conn_max_age=_KEPT, conn_health_checks=_KEPT > 0
+    )
 }
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":

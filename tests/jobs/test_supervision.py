@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -196,8 +198,8 @@ def test_a_registry_that_is_away_keeps_a_run_in_the_queue(
     def refuse(spec: object) -> None:
         raise RegistryUnavailable("The registry does not answer.")
 
-    monkeypatch.setattr(scheduling, "RETRY_AFTER", scheduling.timedelta(seconds=1))
-    monkeypatch.setattr("jobs.supervision.launching.RETRY_AFTER", scheduling.timedelta(seconds=1))
+    monkeypatch.setattr(scheduling, "RETRY_AFTER", timedelta(seconds=1))
+    monkeypatch.setattr("jobs.supervision.launching.RETRY_AFTER", timedelta(seconds=1))
     monkeypatch.setattr(line, "launch", refuse, raising=False)
     run = submit(task, "echo hello")
     until(
@@ -276,7 +278,7 @@ def test_containers_that_nobody_knows_are_swept(supervision: Supervisor, task: T
 def test_machines_are_noted_for_pages_and_refusals(supervision: Supervisor, task: Task) -> None:
     until(Machine.objects.exists, "the first word of this machine")
     machine = Machine.objects.get()
-    assert (machine.backend, machine.cpus) == ("local", 2)
+    assert (machine.backend, machine.cpus) == ("local", Decimal(2))
     with pytest.raises(services.Refused):
         submit(task, "true", cpus=3)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from jobs import services, site
 from jobs.models import Environment, Run, Task
 from jobs.services import RunRequest
 from jobs.states import Reason, RunState
-from jobs.supervision import observing, scheduling, supervisor
+from jobs.supervision import observing, supervisor
 from jobs.supervision.supervisor import Supervisor
 from tests.factories import make_environment, make_user
 from tests.jobs.relay import Relay
@@ -38,9 +39,7 @@ def task(monkeypatch: pytest.MonkeyPatch, line: Relay, r_image: str, runner_buil
     monkeypatch.setattr(supervisor, "RECONCILE_EVERY", 0.5)
     monkeypatch.setattr(observing, "START_GRACE", 2.0)
     for module in ("scheduling", "launching"):
-        monkeypatch.setattr(
-            f"jobs.supervision.{module}.RETRY_AFTER", scheduling.timedelta(seconds=1)
-        )
+        monkeypatch.setattr(f"jobs.supervision.{module}.RETRY_AFTER", timedelta(seconds=1))
     site.store_backend("docker")
     make_environment("r", image=r_image, is_default=True, pull_policy="never")
     return services.create_task(user=make_user("ada"), name="Rivers")

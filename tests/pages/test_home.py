@@ -93,8 +93,8 @@ def test_a_long_list_of_tasks_comes_in_parts(anna_client: Client, anna: User) ->
     first = text(anna_client, "/")
     assert "Task 59" in first
     assert "Task 05" not in first
-    assert "/tasks/?start=50" in first
-    assert "Task 05" in text(anna_client, "/tasks/?start=50")
+    assert "/tasks/?count=100" in first
+    assert "Task 05" in text(anna_client, "/tasks/?count=100")
 
 
 def test_a_new_task_opens_its_console(anna_client: Client, anna: User) -> None:

@@ -54,7 +54,10 @@ def test_another_persons_run_does_not_exist(portal: Portal, client: Client, stra
 
 def test_a_foreign_page_gets_no_socket(portal: Portal) -> None:
     with pytest.raises(InvalidStatus) as refused:
-        connect(f"{portal.url.replace('http', 'ws', 1)}/ws/events/", origin="https://evil.example")
+        connect(
+            f"{portal.url.replace('http', 'ws', 1)}/ws/events/",
+            additional_headers={"Origin": "https://evil.example"},
+        ).__enter__()
     assert refused.value.response.status_code == 403
 
 

@@ -23,7 +23,7 @@ const COLOURS = HighlightStyle.define([
 ]);
 
 const THEME = EditorView.theme({
-  ".cm-gutters": { backgroundColor: "var(--page)", color: "var(--line-strong)", border: "none", paddingRight: "6px" },
+  ".cm-gutters": { backgroundColor: "var(--page)", color: "var(--muted)", border: "none", paddingRight: "6px" },
   ".cm-lineNumbers .cm-gutterElement": { minWidth: "4ch", paddingLeft: "8px" },
   ".cm-activeLine": { backgroundColor: "color-mix(in srgb, var(--hover) 55%, transparent)" },
   ".cm-activeLineGutter": { backgroundColor: "transparent", color: "var(--text)" },

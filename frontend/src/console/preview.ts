@@ -55,11 +55,12 @@ export async function preview(kind: Kind, name: string, url: string, size: numbe
     const text = await response.text();
     const rows = parseTable(text, separatorOf(name, text), size > HEAD);
     const [head = [], ...body] = rows;
+    const aligned = (cell = ""): string | null => (/^-?[\d.,]+(e[+-]?\d+)?$/i.test(cell) ? "num" : null);
     box.append(
       h("p", { class: "muted small" }, rows.length >= ROWS || size > HEAD ? `The first ${body.length} rows of ${bytes(size)}.` : `${body.length} rows, ${head.length} columns.`),
       h("div", { class: "scroll" }, h("table", { class: "table" },
-        h("thead", {}, h("tr", {}, ...head.map((cell) => h("th", { scope: "col" }, cell)))),
-        h("tbody", {}, ...body.map((row) => h("tr", {}, ...row.map((cell) => h("td", { class: /^-?[\d.,]+(e[+-]?\d+)?$/i.test(cell) ? "num" : null }, cell))))),
+        h("thead", {}, h("tr", {}, ...head.map((cell, column) => h("th", { scope: "col", class: aligned(body[0]?.[column]) }, cell)))),
+        h("tbody", {}, ...body.map((row) => h("tr", {}, ...row.map((cell) => h("td", { class: aligned(cell) }, cell))))),
       )),
     );
     return box;

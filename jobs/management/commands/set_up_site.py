@@ -16,15 +16,26 @@ from jobs.models import Environment, PullPolicy
 
 
 class Command(BaseCommand):
-    help = "Choose and store the backend, make the first Environment and user. Prints one JSON object."
+    help = (
+        "Choose and store the backend, make the first Environment and user. Prints one JSON object."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--backend", default=settings.RCLUSTER_BACKEND, help="docker, local or auto")
-        parser.add_argument("--image", default="", help="image of the first Environment, if docker is chosen")
         parser.add_argument(
-            "--pull", default=PullPolicy.ALWAYS, choices=PullPolicy.values, help="when that image is pulled"
+            "--backend", default=settings.RCLUSTER_BACKEND, help="docker, local or auto"
         )
-        parser.add_argument("--choose-only", action="store_true", help="only say which backend it would be")
+        parser.add_argument(
+            "--image", default="", help="image of the first Environment, if docker is chosen"
+        )
+        parser.add_argument(
+            "--pull",
+            default=PullPolicy.ALWAYS,
+            choices=PullPolicy.values,
+            help="when that image is pulled",
+        )
+        parser.add_argument(
+            "--choose-only", action="store_true", help="only say which backend it would be"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -38,7 +49,9 @@ class Command(BaseCommand):
         if not Environment.objects.filter(uses_image=chosen.backend_has_images).exists():
             self._first_environment(chosen.backend_has_images, options["image"], options["pull"])
         username, password = self._first_user()
-        self.stdout.write(json.dumps({"backend": backend, "username": username, "password": password}))
+        self.stdout.write(
+            json.dumps({"backend": backend, "username": username, "password": password})
+        )
 
     def _first_environment(self, has_images: bool, image: str, pull: str) -> None:
         if not has_images:
@@ -51,7 +64,12 @@ class Command(BaseCommand):
             )
         elif image:
             Environment.objects.create(
-                slug="r", name="R", description="R with its base packages.", image=image, pull_policy=pull, is_default=True
+                slug="r",
+                name="R",
+                description="R with its base packages.",
+                image=image,
+                pull_policy=pull,
+                is_default=True,
             )
         else:
             raise CommandError("Name the image of the first Environment with --image.")
