@@ -169,10 +169,11 @@ class _Watched:
             await _wait(self._stale, REREAD_EVERY)
 
     def _load(self) -> State:
-        close_old_connections()
-        return State.of(
-            Run.objects.select_related("task").defer("script_text", "stdin").get(public_id=self.run)
-        )
+        runs = Run.objects.select_related("task").defer("script_text", "stdin")
+        try:
+            return State.of(runs.get(public_id=self.run))
+        finally:
+            connection.close()
 
     async def _hear_changes(self) -> None:
         layer = get_channel_layer()

@@ -16,7 +16,7 @@ from rcluster_site.origins import OriginOrToken  # noqa: E402
 application = ProtocolTypeRouter(
     {
         # Django would spool any body to disk before it asks who sends it.
-        "http": UploadGate(http),
+        "http": UploadGate(http),  # type: ignore[arg-type] # Django and asgiref spell ASGI differently
         # Origin outermost: a page of another site never gets as far as the session.
         "websocket": OriginOrToken(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }
