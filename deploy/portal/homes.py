@@ -44,6 +44,7 @@ def ensure(place: Place) -> None:
     _folder(place.logs, us, group, 0o700)
     _folder(home / "backend-state", us, group, 0o711)
     _folder(place.run, owner.uid, owner.gid, 0o700)
+    _folder(home / "tmp", owner.uid, owner.gid, 0o700)
     if not place.settings.text("RCLUSTER_STORAGE"):
         _folder(place.settings.storage, owner.uid, owner.gid, 0o750)
     elif not place.settings.storage.is_dir():

@@ -17,7 +17,7 @@ LOCAL_BACKEND = ("bubblewrap", "r-base-core", "fonts-dejavu-core")
 LOCAL_BACKEND_AS_ROOT = (*LOCAL_BACKEND, "slirp4netns")
 """slirp4netns cannot give an ordinary user's bubblewrap a network: it may not open /dev/net/tun."""
 IMAGE = ("mmdebstrap",)
-TESTS = (*LOCAL_BACKEND_AS_ROOT, *BUILD, "procps", "wget")
+TESTS = (*LOCAL_BACKEND_AS_ROOT, *BUILD, "procps", "wget", "strace")
 DOCKER_TESTS = ("docker.io", "iptables", *IMAGE, "docker-registry")
 DATABASE = ("postgresql",)
 BROWSER = ("chromium",)
@@ -44,7 +44,9 @@ _SIGNS: dict[str, tuple[str, ...]] = {
     "docker-registry": ("docker-registry",),
     "procps": ("ps",),
     "wget": ("wget",),
-    "postgresql": ("/usr/lib/postgresql",),
+    # Not the folder alone: the client makes it, too.
+    "postgresql": ("/usr/lib/postgresql/*/bin/initdb",),
+    "strace": ("strace",),
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
 }
 
@@ -52,7 +54,7 @@ _SIGNS: dict[str, tuple[str, ...]] = {
 def is_there(package: str) -> bool:
     for sign in _SIGNS[package]:
         if sign.startswith("/"):
-            if Path(sign).exists():
+            if any(Path("/").glob(sign[1:])):
                 return True
         elif shutil.which(sign, path=f"{os.environ.get('PATH', '')}:{ROOT_PATH}"):
             return True

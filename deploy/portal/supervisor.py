@@ -80,12 +80,14 @@ def programs(place: Place) -> list[Program]:
             (
                 *(place.program("uvicorn"), "rcluster_site.asgi:application"),
                 *("--host", place.bind, "--port", str(place.port)),
-                *("--loop", "uvloop", "--http", "httptools", "--ws", "websockets"),
+                *("--loop", "uvloop", "--http", "httptools", "--ws", "websockets-sansio"),
                 # Deflate would hold output back, and costs more than loopback or a LAN does.
                 *("--ws-per-message-deflate", "false", "--no-access-log"),
                 *("--timeout-graceful-shutdown", "5"),
             ),
             priority=20,
+            # Uploads are spooled there: /tmp may be small, or memory.
+            environment={"TMPDIR": str(place.home / "tmp")},
         ),
         Program(
             "backend",

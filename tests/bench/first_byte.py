@@ -42,7 +42,7 @@ def _docker(repetitions: int) -> Figure:
     from tests.bench._bare import BareDocker, make_spec
 
     portal = start_portal(backend="docker")
-    folder = _folder()
+    folder = new_folder()
     try:
         client = Client(portal.url, portal.token("bench"))
         bare = BareDocker(
@@ -63,14 +63,14 @@ def _docker(repetitions: int) -> Figure:
         client.close()
         return at_most("first-byte docker", ours, theirs, ratio=1.2)
     finally:
-        _end(portal, folder)
+        end_portal(portal, folder)
 
 
 def _local(repetitions: int) -> Figure:
     from tests.bench._bare import BareBubblewrap, make_spec
 
     portal = start_portal(backend="local")
-    folder = _folder()
+    folder = new_folder()
     try:
         client = Client(portal.url, portal.token("bench"))
         bare = BareBubblewrap(folder)
@@ -85,7 +85,7 @@ def _local(repetitions: int) -> Figure:
         client.close()
         return at_most("first-byte local", ours, theirs, ratio=1.5)
     finally:
-        _end(portal, folder)
+        end_portal(portal, folder)
 
 
 def _submit(client: Client, task: str) -> str:
@@ -106,12 +106,12 @@ def _through_the_portal(client: Client, task: str) -> float:
     return took
 
 
-def _folder() -> Path:
+def new_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="rc-bench-"))
     folder.chmod(0o755)
     return folder
 
 
-def _end(portal: Portal, folder: Path) -> None:
+def end_portal(portal: Portal, folder: Path) -> None:
     portal.stop()
     shutil.rmtree(folder, ignore_errors=True)
