@@ -5,7 +5,7 @@ from rcluster_site.settings.core import BASE_DIR, DEBUG
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "rcluster_site.static.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -35,12 +35,11 @@ TEMPLATES = [
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "frontend" / "dist"]
 STATIC_ROOT = BASE_DIR / "frontend" / "static-root"
-# Vite puts a hash of the content into every name, so these files may be kept for ever.
-WHITENOISE_IMMUTABLE_FILE_TEST = r"^/static/assets/.+$"
+
 DJANGO_VITE = {
     "default": {
         "dev_mode": False,
         "manifest_path": BASE_DIR / "frontend" / "dist" / "manifest.json",
     }
 }
-WHITENOISE_USE_FINDERS = DEBUG
+SERVESTATIC_USE_FINDERS = DEBUG
