@@ -8,6 +8,7 @@ from django import forms
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 
 from accounts.models import ApiToken, User
+from accounts.throttle import SignInThrottle
 
 
 class _Styled:
@@ -30,6 +31,21 @@ class SignInForm(_Styled, AuthenticationForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.style()
+
+    def clean(self) -> dict[str, Any]:
+        address = self.request.META.get("REMOTE_ADDR", "") if self.request is not None else ""
+        throttle = SignInThrottle(self.cleaned_data.get("username", ""), address)
+        if throttle.is_closed():
+            raise forms.ValidationError(
+                "Too many wrong passwords. Wait five minutes, then try again.", code="throttled"
+            )
+        try:
+            cleaned: dict[str, Any] = super().clean()
+        except forms.ValidationError:
+            throttle.note_failure()
+            raise
+        throttle.reopen()
+        return cleaned
 
 
 class PasswordForm(_Styled, PasswordChangeForm):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash, views
@@ -19,11 +20,19 @@ from accounts.models import ApiToken, User
 
 _YEAR = 365 * 24 * 3600
 
-login = views.LoginView.as_view(
-    template_name="accounts/login.html",
-    authentication_form=SignInForm,
-    redirect_authenticated_user=True,
-)
+
+class SignIn(views.LoginView):
+    template_name = "accounts/login.html"
+    authentication_form = SignInForm
+    redirect_authenticated_user = True
+
+    def get_redirect_url(self, request: HttpRequest | None = None) -> str:
+        """Never back to this page, which Django takes for a loop of its own."""
+        url = super().get_redirect_url()
+        return "" if urlsplit(url).path == self.request.path else url
+
+
+login = SignIn.as_view()
 logout = views.LogoutView.as_view()
 
 

@@ -31,6 +31,8 @@ Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None
 
 HEADROOM = 64 * 1024**2
 """bytes of the disk that an upload leaves free: a full disk also stops Run logs"""
+LOOK_EVERY = 64 * 1024**2
+"""bytes of a body between two looks at the disk: several may come at once"""
 UPLOADS = "/api/v1/tasks/"
 """Where large bodies are welcome, by PUT."""
 
@@ -55,7 +57,7 @@ class UploadGate:
         metered = _Meter(receive, send, limit)
         await self._application(scope, metered.receive, metered.send)
         if metered.exceeded:
-            await _answer(send, *_too_large(limit))
+            await _answer(send, *(_full() if metered.full else _too_large(limit)))
 
 
 class _Meter:
@@ -66,12 +68,19 @@ class _Meter:
         self._receive = receive
         self._send = send
         self._left = limit
+        self._unlooked = 0
         self.exceeded = False
+        self.full = False
 
     async def receive(self) -> Message:
         message = await self._receive()
-        self._left -= len(message.get("body", b""))
-        if self._left < 0:
+        length = len(message.get("body", b""))
+        self._left -= length
+        self._unlooked += length
+        if self._unlooked > LOOK_EVERY:
+            self._unlooked = 0
+            self.full = _free() < HEADROOM
+        if self._left < 0 or self.full:
             self.exceeded = True
             return {"type": "http.disconnect"}
         return message
@@ -111,12 +120,18 @@ async def _refusal(
         return None
     if length > settings.RCLUSTER_UPLOAD_LIMIT:
         return _too_large(settings.RCLUSTER_UPLOAD_LIMIT)
-    if length + HEADROOM > shutil.disk_usage(tempfile.gettempdir()).free:
-        return (
-            HTTPStatus.INSUFFICIENT_STORAGE,
-            "The portal's disk for uploads is full: try again later, or tell your administrator.",
-        )
-    return None
+    return _full() if length + HEADROOM > _free() else None
+
+
+def _free() -> int:
+    return shutil.disk_usage(tempfile.gettempdir()).free
+
+
+def _full() -> tuple[HTTPStatus, str]:
+    return (
+        HTTPStatus.INSUFFICIENT_STORAGE,
+        "The portal's disk for uploads is full: try again later, or tell your administrator.",
+    )
 
 
 def _stranger(scope: MutableMapping[str, Any]) -> str:

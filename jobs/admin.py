@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
-from jobs.models import Environment, Machine, Run, RunEvent, Site, Task
+from jobs.models import Environment, Machine, Run, RunEvent, Site, Task, UserLimits
 
 Row = TypeVar("Row", bound=Model)
 
@@ -90,3 +90,10 @@ class MachineAdmin(ReadOnly[Machine]):
 @admin.register(Site)
 class SiteAdmin(ReadOnly[Site]):
     list_display = ("installation", "backend", "backend_memory", "backend_network")
+
+
+@admin.register(UserLimits)
+class UserLimitsAdmin(admin.ModelAdmin[UserLimits]):
+    list_display = ("__str__", "max_running", "max_queued", "max_cpus", "share")
+    list_select_related = ("user",)
+    autocomplete_fields = ("user",)

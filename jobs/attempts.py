@@ -14,19 +14,20 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import json
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from files import storage
 from files.safe import SafeFolder, UnsafePath
+from jobs.backends import exit_record
+from jobs.backends.exit_record import ExitRecord
 
-RECORD_SIZE = 1024
-"""bytes of the exit record; the runner overwrites them in place"""
 PERMIT, REVOKED, STARTED_PREFIX = "permit", "revoked", "started"
+
+
+class AttemptTaken(Exception):
+    """A container has taken this attempt's permit: somebody else announced and started it."""
 
 
 class Permit(enum.Enum):
@@ -40,23 +41,6 @@ class Permit(enum.Enum):
     """A runner took it: the command may have run."""
 
 
-@dataclass(frozen=True)
-class Record:
-    """What the runner wrote of the end (or, as far as it is known, of the start)."""
-
-    ended: bool
-    started_at: float | None
-    ended_at: float | None
-    exit_code: int | None
-    timed_out: bool
-    terminated_by: int | None
-    log_dropped: int
-    log_errno: int
-    exec_errno: int
-    peak_memory: int | None
-    cpu_seconds: float | None
-
-
 def folder(run: str, attempt: int) -> Path:
     return storage.storage_root() / "runs" / run / str(attempt)
 
@@ -66,16 +50,20 @@ def prepare(
 ) -> Path:
     """Make the folder of an attempt that nobody has been told of yet, with its permit.
 
-    Safe to repeat until the attempt is announced by advance(). Raises OSError (a full disk, storage away).
+    Safe to repeat until the attempt is announced by advance(). Raises OSError (a full disk, storage
+    away), and AttemptTaken rather than touch a folder in which a container works: we may be a
+    process that lost its lease and does not know it yet.
     """
     path = folder(run, attempt)
     if path.exists():
+        if revoke(run, attempt) is Permit.TAKEN and _was_started(path):
+            raise AttemptTaken(f"{path} is in use")
         shutil.rmtree(path)
     storage.own(storage.storage_root() / "runs", 0o755)
     for ours in (path.parent, path, path / "script"):
         storage.own(ours, 0o700)
     _write(path / "log", b"")
-    _write(path / "exit", b"\n" * RECORD_SIZE)
+    _write(path / "exit", b"\n" * exit_record.RECORD_SIZE)
     if script_name:
         _write(path / "script" / script_name, script_text.encode())
     if stdin is not None:
@@ -100,41 +88,28 @@ def revoke(run: str, attempt: int) -> Permit:
 
 
 def permit(run: str, attempt: int) -> Permit:
-    """Look without touching. A folder with neither permit nor revocation counts as taken."""
-    names = set(os.listdir(folder(run, attempt)))  # noqa: PTH208 - listing also refreshes NFS's cache
+    """Look without touching. A folder with neither permit nor revocation, or none, counts as taken."""
+    try:
+        names = set(os.listdir(folder(run, attempt)))  # noqa: PTH208 - also refreshes NFS's cache
+    except FileNotFoundError:
+        if not (storage.storage_root() / "runs").is_dir():
+            raise  # The storage is away: nobody knows.
+        return Permit.TAKEN
     if PERMIT in names:
         return Permit.OPEN
     return Permit.REVOKED if REVOKED in names else Permit.TAKEN
 
 
-def read_record(run: str, attempt: int) -> Record | None:
-    """The runner's record, or None while there is none. Nothing in it is trusted for more than a sentence."""
-    try:
-        with SafeFolder(folder(run, attempt)).open_read("exit") as file:
-            raw = json.loads(file.read(RECORD_SIZE))
-    except (FileNotFoundError, UnsafePath, ValueError):
-        return None
-    if not isinstance(raw, dict):
-        return None
-    return Record(
-        ended=raw.get("phase") == "ended",
-        started_at=_number(raw, "started_at"),
-        ended_at=_number(raw, "ended_at"),
-        exit_code=_whole(raw, "exit_code"),
-        timed_out=raw.get("timed_out") is True,
-        terminated_by=_whole(raw, "terminated_by"),
-        log_dropped=_whole(raw, "log_dropped") or 0,
-        log_errno=_whole(raw, "log_errno") or 0,
-        exec_errno=_whole(raw, "exec_errno") or 0,
-        peak_memory=_whole(raw, "peak_memory_bytes") or _whole(raw, "peak_rss_bytes"),
-        cpu_seconds=_sum(_number(raw, "user_seconds"), _number(raw, "system_seconds")),
-    )
+def read_record(run: str, attempt: int) -> ExitRecord | None:
+    """The runner's record, or None while there is none. Nothing in it is trusted for more than a
+    sentence: on some backends the script could have written it."""
+    return exit_record.read_record(folder(run, attempt))
 
 
 def log_tail(run: str, attempt: int, limit: int = 16 * 1024) -> bytes:
     """The last bytes of the log, for R's own error line."""
     with (
-        contextlib.suppress(FileNotFoundError, UnsafePath),
+        contextlib.suppress(FileNotFoundError, PermissionError, UnsafePath),
         SafeFolder(folder(run, attempt)).open_read("log") as file,
     ):
         file.seek(max(0, os.fstat(file.fileno()).st_size - limit))
@@ -144,11 +119,22 @@ def log_tail(run: str, attempt: int, limit: int = 16 * 1024) -> bytes:
 
 def log_size(run: str, attempt: int) -> int:
     with (
-        contextlib.suppress(FileNotFoundError, UnsafePath),
+        contextlib.suppress(FileNotFoundError, PermissionError, UnsafePath),
         SafeFolder(folder(run, attempt)).open_read("log") as file,
     ):
         return os.fstat(file.fileno()).st_size
     return 0
+
+
+def _was_started(path: Path) -> bool:
+    return any(path.glob(f"{STARTED_PREFIX}*"))
+
+
+def discard(run: str, attempt: int) -> None:
+    """Remove the folder of an attempt that was revoked and never claimed; any other stays."""
+    path = folder(run, attempt)
+    if path.exists() and permit(run, attempt) is Permit.REVOKED and not _was_started(path):
+        shutil.rmtree(path)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -158,22 +144,3 @@ def _write(path: Path, content: bytes) -> None:
         os.fchmod(file.fileno(), 0o600)
         if os.geteuid() == 0:
             os.fchown(file.fileno(), *storage.owner())
-
-
-def _number(raw: dict[str, Any], name: str) -> float | None:
-    value = raw.get(name)
-    return (
-        float(value)
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 2**53
-        else None
-    )
-
-
-def _whole(raw: dict[str, Any], name: str) -> int | None:
-    value = _number(raw, name)
-    return None if value is None else int(value)
-
-
-def _sum(*values: float | None) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None

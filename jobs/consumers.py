@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from contextlib import aclosing
 from typing import Any
 from urllib.parse import parse_qs
@@ -15,11 +16,13 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from accounts.authentication import token_of
 from jobs import notify, watching
-from jobs.events import Bytes, End, as_json
+from jobs.events import Bytes, End, Event, as_json
 from jobs.models import Run
 
 NO_SUCH_RUN, NOT_SIGNED_IN, BAD_REQUEST = 4404, 4401, 4400
-"""close codes of ours"""
+TRY_AGAIN = 1011
+"""close codes: ours, and the standard's for an error of the server"""
+log = logging.getLogger(__name__)
 
 
 class RunConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels has no types
@@ -54,29 +57,39 @@ class RunConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels has 
                 await self._pump
 
     async def _send_events(self, run: str, attempt: int, offset: int) -> None:
-        async with aclosing(watching.follow(run, attempt=attempt, offset=offset)) as events:
-            async for event in events:
-                if isinstance(event, Bytes):
-                    await self.send(bytes_data=event.frame())
-                else:
-                    await self.send(
-                        text_data=await AsyncJsonWebsocketConsumer.encode_json(as_json(event))
-                    )
-                    if isinstance(event, End):
-                        await self.close(1000)
+        try:
+            async with aclosing(watching.follow(run, attempt=attempt, offset=offset)) as events:
+                async for event in events:
+                    await self._send_event(event)
+        except Run.DoesNotExist:
+            await self.close(NO_SUCH_RUN)
+        except Exception:
+            # Whatever it was, the page must not wait for ever: it connects anew where it stopped.
+            log.exception("Following Run %s failed", run)
+            await self.close(TRY_AGAIN)
+
+    async def _send_event(self, event: Event) -> None:
+        if isinstance(event, Bytes):
+            await self.send(bytes_data=event.frame())
+            return
+        await self.send(text_data=await AsyncJsonWebsocketConsumer.encode_json(as_json(event)))
+        if isinstance(event, End):
+            await self.close(1000)
 
 
 class EventsConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc] # Channels has no types
     """/ws/events/: one line for every change of a Run that the person may see, so that lists stay fresh."""
 
     async def connect(self) -> None:
-        await self.accept()
         user = await _person(self.scope)
         if not user.is_authenticated:
+            await self.accept()
             await self.close(NOT_SIGNED_IN)
             return
+        # Before the client is told that it is connected: it would miss what happens in between.
         self._group = notify.user_group(user.pk)
         await self.channel_layer.group_add(self._group, self.channel_name)
+        await self.accept()
 
     async def disconnect(self, code: int) -> None:
         if hasattr(self, "_group"):

@@ -12,6 +12,7 @@ from jobs.states import Reason, RunState
 
 NEVER_RAN, NOT_EXECUTABLE, NOT_FOUND, TIMED_OUT = 125, 126, 127, 124
 """Exit statuses of the runner itself (runner/README.md)."""
+KILLED = 128 + signal.SIGKILL
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Facts:
     time_limit: int
     """seconds, 0: none"""
     timed_out: bool
+    claimed: bool
+    """a runner took the permit, so the command may have run"""
     exec_errno: int
     log_errno: int
     terminated_by: int | None
@@ -60,7 +63,13 @@ def conclude(facts: Facts) -> Ending:
             Reason.KILLED,
             "It was killed together with what watches over it; how far it came is in the output.",
         )
-    if facts.exit_code == TIMED_OUT and facts.timed_out:
+    if facts.exit_code == NEVER_RAN and not facts.claimed:
+        return _failed(
+            Reason.LAUNCH_ERROR,
+            "The container could not use the Run's own folder on the storage, so nothing was run. "
+            "Tell your administrator.",
+        )
+    if facts.exit_code in (TIMED_OUT, KILLED) and facts.timed_out:
         return _failed(
             Reason.TIME_LIMIT,
             f"Stopped at its time limit of {duration(facts.time_limit)}. Run it again with a longer one.",

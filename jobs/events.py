@@ -101,10 +101,19 @@ class Bytes:
         return struct.pack(">Q", self.offset) + self.data
 
 
-Event = State | Reset | End | Bytes
+@dataclass(frozen=True)
+class Storage:
+    """Whether the storage answers: told when it stops to, and when it does again. No byte is lost
+    meanwhile; the log goes on where it was."""
+
+    answers: bool
+    type: Literal["storage"] = "storage"
 
 
-def as_json(event: State | Reset | End) -> dict[str, Any]:
+Event = State | Reset | Storage | End | Bytes
+
+
+def as_json(event: State | Reset | Storage | End) -> dict[str, Any]:
     return asdict(event)
 
 

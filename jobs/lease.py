@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 import time
 from datetime import timedelta
+from pathlib import Path
 
 from django.db import IntegrityError
 from django.db.models import F, Q
@@ -18,16 +18,25 @@ TTL = 15.0
 """seconds without renewal after which another process may take over"""
 
 
+def _machine() -> str:
+    """Where a process id means the same: this boot, this pid namespace. Names of hosts repeat."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot}.{Path('/proc/self/ns/pid').stat().st_ino}"
+
+
 class LeaseKeeper:
     """Takes and renews the lease `name`. Not shared between threads."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.holder = f"{_machine()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._good_until = 0.0
+        self._closed = False
 
     def hold(self) -> bool:
         """Take or renew. True: ours for the next TTL seconds. Cheap: one UPDATE a third of TTL."""
+        if self._closed:
+            return False
         now = time.monotonic()
         if now < self._good_until - TTL * 2 / 3:
             return True
@@ -38,10 +47,14 @@ class LeaseKeeper:
 
     def still_ours(self) -> bool:
         """By our own clock, without asking: checked right before something that can't be undone."""
-        return time.monotonic() < self._good_until
+        return not self._closed and time.monotonic() < self._good_until
+
+    def close(self) -> None:
+        """Begin no more: `hold` and `still_ours` say no from now on. Any thread."""
+        self._closed = True
 
     def release(self) -> None:
-        """Let the next one start at once."""
+        """Let the next one start at once. Only when nobody of ours still works under the lease."""
         self._good_until = 0.0
         Lease.objects.filter(name=self.name, holder=self.holder).update(expires_at=timezone.now())
 
@@ -78,7 +91,7 @@ class LeaseKeeper:
         holder = Lease.objects.filter(name=self.name).values_list("holder", flat=True).first() or ""
         host, _, rest = holder.partition(":")
         pid = rest.partition(":")[0]
-        if host != socket.gethostname() or not pid.isdigit() or int(pid) == os.getpid():
+        if host != _machine() or not pid.isdigit() or int(pid) == os.getpid():
             return ""
         try:
             os.kill(int(pid), 0)

@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
 
@@ -217,10 +218,16 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(state=RunState.QUEUED)
 
     def active(self) -> RunQuerySet:
-        return self.filter(state__in=ACTIVE)
+        """Those that hold CPUs and memory. `finished_at` is what finds the partial index."""
+        return self.filter(finished_at__isnull=True, state__in=ACTIVE)
 
     def unfinished(self) -> RunQuerySet:
-        return self.exclude(state__in=FINAL)
+        return self.filter(finished_at__isnull=True)
+
+    def as_supervised(self) -> RunQuerySet:
+        """With all that supervision looks at, and without scripts and stdin, which may be large."""
+        related = self.select_related("task", "environment", "cancel_requested_by")
+        return related.defer("script_text", "stdin")
 
     def finished(self) -> RunQuerySet:
         return self.filter(state__in=FINAL)
@@ -270,10 +277,16 @@ class Run(models.Model):
         editable=False,
     )
     explanation = models.TextField(blank=True, editable=False, help_text="the reason as a sentence")
+    ahead = models.PositiveIntegerField(
+        null=True, editable=False, help_text="Runs before it in line, as last told; empty: not told"
+    )
+    charge_due = models.BooleanField(
+        default=False, editable=False, help_text="its use is still to be counted in UserUsage"
+    )
     attempt = models.PositiveIntegerField(default=0, editable=False)
     backend = models.CharField(max_length=20, blank=True, editable=False)
     machine = models.CharField(max_length=200, blank=True, editable=False)
-    image_digest = models.CharField(max_length=200, blank=True, editable=False)
+    image_digest = models.CharField(max_length=600, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     not_before = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="no new start before this"
@@ -310,10 +323,33 @@ class Run(models.Model):
             models.Index(
                 fields=("-priority", "id"), condition=Q(state="queued"), name="run_waiting"
             ),
+            # All that the queue reads of a waiting Run: a pass never touches the rows themselves.
             models.Index(
-                fields=("backend",),
-                condition=Q(state__in=("starting", "running")),
-                name="run_active",
+                fields=(
+                    "submitted_by",
+                    "-priority",
+                    "id",
+                    "environment",
+                    "cpus",
+                    "memory",
+                    "time_limit",
+                    "not_before",
+                    "ahead",
+                    "state",
+                ),
+                condition=Q(state="queued"),
+                name="run_line",
+            ),
+            # SQLite finds no partial index behind state IN (...), but this one.
+            models.Index(
+                fields=("state", "backend"),
+                condition=Q(finished_at__isnull=True),
+                name="run_unfinished",
+            ),
+            models.Index(
+                fields=("id",),
+                condition=Q(charge_due=True, finished_at__isnull=False),
+                name="run_charge_due",
             ),
             models.Index(fields=("task", "-id"), name="run_task_newest"),
         )
@@ -371,6 +407,80 @@ class Run(models.Model):
         if self.kind == RunKind.COMMAND:
             return self.command.strip().splitlines()[0] if self.command.strip() else self.command
         return " ".join([self.script_path, *map(str, self.arguments)])
+
+
+class UserLimits(models.Model):
+    """What somebody may have at a time, and their weight in the queue. The administrator's."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="limits",
+        help_text="Empty: for everybody without limits of their own.",
+    )
+    max_running = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Runs that run at a time; empty: no limit"
+    )
+    max_queued = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Runs that wait; empty: no limit"
+    )
+    max_cpus = models.DecimalField(
+        max_digits=8,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(Decimal("0.05"))],
+        help_text="CPUs of all Runs that run, together; empty: no limit",
+    )
+    share = models.FloatField(
+        default=1.0,
+        validators=[MinValueValidator(0.01)],
+        help_text="2: may use twice as much as others before they go first",
+    )
+
+    class Meta:
+        verbose_name_plural = "user limits"
+        constraints = (
+            models.UniqueConstraint(Coalesce("user", 0), name="userlimits_one_for_everybody"),
+            models.CheckConstraint(condition=Q(share__gt=0), name="userlimits_share_positive"),
+        )
+
+    def __str__(self) -> str:
+        return f"Limits of {self.user or 'everybody else'}"
+
+    @classmethod
+    def of(cls, user: User) -> UserLimits:
+        """The person's own, or everybody's, or none."""
+        found = cls.objects.filter(Q(user=user) | Q(user=None)).order_by(
+            F("user").desc(nulls_last=True)
+        )
+        return found.first() or cls()
+
+
+class UserUsage(models.Model):
+    """What somebody's ended Runs held, fading with time. Only supervision writes it.
+
+    A Run counts with what it held, the more the longer it ran; half of it is forgotten each day.
+    """
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="+"
+    )
+    cpus = models.FloatField(default=0.0)
+    memory = models.FloatField(default=0.0, help_text="bytes")
+    at = models.DateTimeField(help_text="the moment that the figures are for")
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(cpus__gte=0) & Q(memory__gte=0), name="userusage_not_negative"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.cpus:.2f} CPUs, {self.memory:.0f} bytes lately"
 
 
 class RunEvent(models.Model):

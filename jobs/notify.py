@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+AT_MOST = 1000
+"""news on their way at a time; more are dropped, and watchers look by themselves every few seconds"""
+PATIENCE = 5.0
+"""seconds for Redis to take one of them"""
+
 
 class RunChanged(TypedDict):
     """All that ever travels through the channel layer: never log text."""
@@ -58,11 +63,36 @@ def run_changed(run: Run) -> None:
 
 
 def wake_supervision() -> None:
-    """Make the backend worker look now instead of at its next pass. Call on commit."""
-    try:
-        app.send_task("jobs.steps.wake_supervision", expires=30)
-    except (OperationalError, RedisError, OSError) as error:
-        log.warning("No message to the backend worker (it looks every second anyway): %s", error)
+    """Make the backend worker look now instead of at its next pass. Call on commit. Returns at once:
+    a Redis that hangs keeps nobody waiting."""
+    _waker.wake()
+
+
+class _Waker:
+    """One thread that sends; what is asked for while it sends becomes one more message."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted = threading.Event()
+        self._started = False
+
+    def wake(self) -> None:
+        self._wanted.set()
+        with self._lock:
+            if not self._started:
+                self._started = True
+                threading.Thread(target=self._send, name="waker", daemon=True).start()
+
+    def _send(self) -> None:
+        while self._wanted.wait():
+            self._wanted.clear()
+            try:
+                app.send_task("jobs.steps.wake_supervision", expires=30)
+            except (OperationalError, RedisError, OSError) as error:
+                log.warning("No message to the backend worker (it looks every second): %s", error)
+
+
+_waker = _Waker()
 
 
 class _Publisher:
@@ -71,8 +101,13 @@ class _Publisher:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting = 0
 
     def send(self, groups: list[str], message: RunChanged) -> None:
+        with self._lock:
+            if self._waiting >= AT_MOST:
+                return
+            self._waiting += 1
         asyncio.run_coroutine_threadsafe(self._send(groups, message), self._running_loop())
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
@@ -84,13 +119,15 @@ class _Publisher:
 
     async def _send(self, groups: list[str], message: RunChanged) -> None:
         layer = get_channel_layer()
-        if layer is None:
-            return
-        for group in groups:
-            try:
-                await layer.group_send(group, message)
-            except (RedisError, OSError) as error:
-                log.warning("Run %s changed, but watchers were not told: %s", message["run"], error)
+        try:
+            for group in groups if layer is not None else ():
+                async with asyncio.timeout(PATIENCE):
+                    await layer.group_send(group, message)
+        except (RedisError, OSError) as error:
+            log.warning("Run %s changed, but watchers were not told: %s", message["run"], error)
+        finally:
+            with self._lock:
+                self._waiting -= 1
 
 
 _publisher = _Publisher()

@@ -25,10 +25,10 @@ ANSWER_WITHIN = 3.0
 
 _threads = ThreadPoolExecutor(8, thread_name_prefix="runlog")
 """Apart from every other pool: while the server of a hard mount is away, all of these hang."""
-_REMOTE = frozenset(
-    "nfs nfs4 cifs smb3 ceph lustre gpfs beegfs pvfs2 panfs afs kafs 9p virtiofs gfs2 ocfs2 "
-    "vboxsf hostfs".split()
-)
+_REMOTE = (
+    frozenset({"nfs", "nfs4", "cifs", "smb3", "ceph", "lustre", "gpfs", "beegfs", "pvfs2"})
+    | {"panfs", "afs", "kafs", "9p", "virtiofs", "gfs2", "ocfs2", "vboxsf", "hostfs"}
+)  # fmt: skip
 """file systems, as the kernel names them, that another machine may write to"""
 
 
@@ -83,7 +83,7 @@ def look(
             wanted = min(limit, size - offset)
             data = os.pread(file.fileno(), wanted, offset) if wanted > 0 else b""
             return Look(size, offset, data, _pace(file.fileno()))
-    except (FileNotFoundError, UnsafePath):
+    except (FileNotFoundError, PermissionError, UnsafePath):
         return Look(0, 0, b"")
 
 
@@ -134,9 +134,13 @@ class LogReader:
 
 def _pace(fd: int) -> Pace:
     """By the kind of mount that the open file lies on. Asks the kernel only, never the storage."""
-    about = Path(f"/proc/self/fdinfo/{fd}").read_text()
-    mount = next(line.split()[1] for line in about.splitlines() if line.startswith("mnt_id:"))
-    return REMOTE_PACE if _is_remote(mount, os.fstat(fd).st_dev) else LOCAL_PACE
+    try:
+        about = Path(f"/proc/self/fdinfo/{fd}").read_text().split()
+        mount = about[about.index("mnt_id:") + 1]
+        return REMOTE_PACE if _is_remote(mount, os.fstat(fd).st_dev) else LOCAL_PACE
+    except (OSError, ValueError):
+        # A kernel that won't say: the pace that is right everywhere.
+        return REMOTE_PACE
 
 
 @functools.lru_cache(maxsize=16)

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Max
+from django.db.models import F
 from django.utils import timezone
 
 from files import storage
 from files.safe import UnsafePath
 from jobs import notify, transitions
-from jobs.models import Environment, Machine, Run, RunKind, Site, Task
+from jobs.models import Environment, Machine, Run, RunKind, Site, Task, UserLimits
 from jobs.queue import amount, size
 from jobs.states import ACTIVE, Reason, RunState
 
@@ -111,6 +111,7 @@ def submit(*, user: User, task: Task, request: RunRequest, repeats: Run | None =
     )
     _what_to_run(run, task, request)
     _refuse_the_impossible(run)
+    _refuse_beyond_limits(run)
     with transaction.atomic():
         Task.objects.filter(pk=task.pk).update(
             last_run_number=F("last_run_number") + 1, used_at=timezone.now()
@@ -146,25 +147,27 @@ def run_again(*, user: User, run: Run) -> Run:
 
 def cancel(*, user: User, run: Run) -> Run:
     """Ask for the end. A waiting Run ends at once; a started one when its end is seen. Idempotent."""
-    by: dict[str, Any] = {"cancel_requested_at": timezone.now(), "cancel_requested_by": user}
-    cancelled = transitions.advance(
+    with transaction.atomic():
+        asked = Run.objects.filter(
+            pk=run.pk, state__in=[RunState.QUEUED, *ACTIVE], cancel_requested_at__isnull=True
+        ).update(cancel_requested_at=timezone.now(), cancel_requested_by=user)
+        run.refresh_from_db()
+        if asked and not cancel_waiting(run):
+            transaction.on_commit(lambda: notify.run_changed(run))
+            transaction.on_commit(notify.wake_supervision)
+    return run
+
+
+def cancel_waiting(run: Run) -> bool:
+    """QUEUED -> CANCELLED for a Run whose end was asked for. False: it is not waiting (any more)."""
+    by = run.cancel_requested_by.get_username() if run.cancel_requested_by else "somebody"
+    return transitions.advance(
         run,
         RunState.CANCELLED,
         since={RunState.QUEUED},
         reason=Reason.CANCELLED,
-        explanation=f"Cancelled by {user.get_username()} before it started.",
-        **by,
+        explanation=f"Cancelled by {by} before it started.",
     )
-    if not cancelled:
-        with transaction.atomic():
-            asked = Run.objects.filter(
-                pk=run.pk, state__in=[RunState.QUEUED, *ACTIVE], cancel_requested_at__isnull=True
-            ).update(**by)
-            run.refresh_from_db()
-            if asked:
-                transaction.on_commit(lambda: notify.run_changed(run))
-                transaction.on_commit(notify.wake_supervision)
-    return run
 
 
 # Checks: each returns the value to keep or raises Refused.
@@ -172,6 +175,8 @@ def cancel(*, user: User, run: Run) -> Run:
 
 def _task_name(name: str) -> str:
     name = " ".join(name.split())
+    if not name.isprintable():
+        raise Refused("Use letters, digits and signs that can be seen in the name.", field="name")
     if not name:
         raise Refused("Give the Task a name.", field="name")
     if len(name) > 200:
@@ -246,9 +251,11 @@ def _what_to_run(run: Run, task: Task, request: RunRequest) -> None:
 
 
 def _script_path(path: str) -> str:
-    if not path or PurePosixPath(path).name in ("", ".."):
+    _text(path, "script_path", COMMAND_LIMIT)
+    name = PurePosixPath(path).name
+    if name in ("", ".."):
         raise Refused("Name the script to run.", field="script_path")
-    if len(path) > 500:
+    if len(path) > 500 or len(name.encode()) > 255:
         raise Refused(
             "The script's path is too long: use at most 500 characters.", field="script_path"
         )
@@ -322,6 +329,8 @@ def _cpus(value: Decimal | float | str) -> Decimal:
         cpus = Decimal(str(value)).quantize(Decimal("0.01"))
     except InvalidOperation:
         raise Refused("Give the CPUs as a number, for example 0.5 or 2.", field="cpus") from None
+    if not cpus.is_finite():
+        raise Refused("Give the CPUs as a number, for example 0.5 or 2.", field="cpus")
     if cpus < SMALLEST_CPUS:
         raise Refused(f"Ask for at least {SMALLEST_CPUS} CPUs.", field="cpus")
     if cpus >= 10_000:
@@ -339,7 +348,7 @@ def _memory(value: int) -> int:
 
 def _time_limit(value: int) -> int:
     longest = settings.RCLUSTER_TIME_LIMIT
-    if value < 0 or value > 2**31 - 1:
+    if value < 0 or value > 10**9:
         raise Refused("Give the time limit in seconds, 0 for none.", field="time_limit")
     if longest and (value == 0 or value > longest):
         raise Refused(f"The longest time limit here is {longest} seconds.", field="time_limit")
@@ -351,12 +360,32 @@ def _refuse_the_impossible(run: Run) -> None:
     machines = Machine.objects.filter(backend=Site.load().backend)
     if not machines or any(run.cpus <= m.cpus and run.memory <= m.memory for m in machines):
         return
-    largest = machines.aggregate(cpus=Max("cpus"), memory=Max("memory"))
+    # The largest requests that one machine could hold: none is smaller than another in both.
+    sizes = sorted({(m.cpus, m.memory) for m in machines}, reverse=True)
+    largest = [
+        each for at, each in enumerate(sizes) if all(each[1] > larger[1] for larger in sizes[:at])
+    ]
+    choices = [f"{amount(float(cpus))} and {size(memory)}" for cpus, memory in largest[:3]]
     raise Refused(
         f"No machine has {amount(float(run.cpus))} and {size(run.memory)}: "
-        f"ask for at most {amount(float(largest['cpus']))} and {size(largest['memory'])}.",
-        field="cpus" if run.cpus > largest["cpus"] else "memory",
+        f"ask for at most {', or '.join(choices)}.",
+        field="cpus" if run.cpus > sizes[0][0] else "memory",
     )
+
+
+def _refuse_beyond_limits(run: Run) -> None:
+    """What the person's own limits would never let start, or let wait."""
+    limits = UserLimits.of(run.submitted_by)
+    if limits.max_cpus is not None and run.cpus > limits.max_cpus:
+        most = amount(float(limits.max_cpus))
+        raise Refused(f"Your limit is {most} at a time: ask for at most {most}.", field="cpus")
+    if limits.max_queued is not None:
+        waiting = Run.objects.waiting().filter(submitted_by=run.submitted_by).count()
+        if waiting >= limits.max_queued:
+            raise Refused(
+                f"You have {waiting} {'Run' if waiting == 1 else 'Runs'} waiting, which is your "
+                "limit. Submit this one when some have started, or cancel some."
+            )
 
 
 def script_name(run: Run) -> str:

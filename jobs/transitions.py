@@ -34,7 +34,8 @@ def advance(
     """Move `run` to `to` if it is still the attempt that we know, in one of the states `since`.
 
     `fields` are written in the same statement. `next_attempt` counts the attempt up (a new start).
-    True: moved, and `run` is up to date. False: another got there first; nothing was written.
+    True: moved, and `run` has what was written. False: another got there first, or a cancel was
+    requested and `to` is on the way to a start; nothing was written.
     """
     for state in since:
         if (state, to) not in MOVES:
@@ -42,14 +43,16 @@ def advance(
     now = timezone.now()
     changes: dict[str, Any] = {"state": to, "reason": reason, "explanation": explanation, **fields}
     if to in FINAL:
-        changes["finished_at"] = now
+        # Clocks differ between machines; an end before the beginning would be refused.
+        changes["finished_at"] = max(now, run.created_at)
     if next_attempt:
         changes["attempt"] = run.attempt + 1
     with transaction.atomic():
-        moved = Run.objects.filter(pk=run.pk, attempt=run.attempt, state__in=since).update(
-            **changes
-        )
-        if not moved:
+        rows = Run.objects.filter(pk=run.pk, attempt=run.attempt, state__in=since)
+        if to in (RunState.QUEUED, RunState.STARTING):
+            # Whoever asked for its end must not see it start, or start again.
+            rows = rows.filter(cancel_requested_at__isnull=True)
+        if not rows.update(**changes):
             return False
         for name, value in changes.items():
             setattr(run, name, value)

@@ -1,8 +1,9 @@
 """Watching a Run: one watcher per Run and process, however many sockets look at it.
 
 The watcher re-reads the Run when the channel layer says that it changed (and every few seconds,
-should Redis be away), and looks at the log file about every 50 ms. Each follower pulls what lies
-beyond its own offset at its own speed, so a slow reader delays nobody and buffers nothing.
+should Redis be away), and looks at the log file at the pace of its storage (jobs/runlog.py), each
+time with a deadline. Each follower pulls what lies beyond its own offset at its own speed, so a
+slow reader delays nobody and buffers nothing.
 """
 
 from __future__ import annotations
@@ -18,30 +19,33 @@ from contextlib import aclosing
 from typing import TypeVar
 
 from channels.layers import get_channel_layer
-from django.db import DatabaseError, connection
+from django.db import Error as DbError
+from django.db import connection
 from redis.exceptions import RedisError
 
 from jobs import notify, runlog
-from jobs.events import Bytes, End, Event, Reset, State
+from jobs.events import Bytes, End, Event, Reset, State, Storage
 from jobs.models import Run
+from jobs.states import RunState
 
 log = logging.getLogger(__name__)
 
-LOOK_FAST, LOOK_SLOW = 0.015, 0.05
-"""seconds between looks at a log that grew lately or is expected to, and at a quiet one"""
 FAST_FOR = 2.0
 """seconds without a byte until looks become slow"""
 REREAD_EVERY = 5.0
 """seconds between looks at the Run's row when no message comes"""
+TRY_AGAIN_AFTER = 1.0
+"""seconds after the storage has refused a look"""
 RECENT = 1024**2
 """bytes of a log's end kept in memory, so that many followers cost one read"""
 
 T = TypeVar("T")
 _threads = ThreadPoolExecutor(8, thread_name_prefix="watch")
+"""For the database only: a storage that is away must not hold these."""
 
 
 async def follow(run: str, *, attempt: int = 0, offset: int = 0) -> AsyncGenerator[Event, None]:
-    """State, Reset, Bytes and finally End of a Run, from `offset` of `attempt` on (0: the latest).
+    """State, Reset, Storage, Bytes and finally End of a Run, from `offset` of `attempt` on (0: the latest).
 
     Bytes come without gap or overlap. Returns after End, also when the Run is long over.
     """
@@ -55,12 +59,14 @@ async def follow(run: str, *, attempt: int = 0, offset: int = 0) -> AsyncGenerat
 
 
 async def log_bytes(run: str, *, attempt: int, offset: int) -> AsyncGenerator[bytes, None]:
-    """The log as it grows, until the Run ends or another attempt begins."""
+    """The log as it grows, until the Run ends, or another attempt begins after the first byte."""
+    begun = False
     async with aclosing(follow(run, attempt=attempt, offset=offset)) as events:
         async for event in events:
             if isinstance(event, Bytes):
+                begun = True
                 yield event.data
-            elif isinstance(event, Reset):
+            elif isinstance(event, Reset) and begun:
                 return
 
 
@@ -72,9 +78,12 @@ class _Watched:
         self.state: State | None = None
         self.size: int | None = None
         """bytes of the present attempt's log; None until the first look"""
+        self.storage_answers = True
         self._whole = False
         """the Run has ended and the log's size is final"""
         self._recent = bytearray()
+        self._reader = runlog.LogReader()
+        self._pace = runlog.LOCAL_PACE
         self._changed = asyncio.Event()
         self._stale = asyncio.Event()
         self._failure: BaseException | None = None
@@ -103,6 +112,8 @@ class _Watched:
 
     async def events(self, attempt: int, offset: int) -> AsyncGenerator[Event, None]:
         told: State | None = None
+        storage_answers = True
+        reader = runlog.LogReader()
         while True:
             changed, state, size = self._changed, self.state, self.size
             if self._failure is not None:
@@ -113,13 +124,22 @@ class _Watched:
                     offset = 0
                 attempt, told = state.attempt, state
                 yield state
+            elif storage_answers != self.storage_answers:
+                storage_answers = self.storage_answers
+                yield Storage(storage_answers)
             elif state is None or size is None:
                 await changed.wait()
             elif offset > size:
                 yield Reset(attempt)
                 offset = 0
             elif offset < size:
-                data = self._recent_from(offset, size) or await self._read(attempt, offset)
+                data = self._recent_from(offset, size)
+                if not data:
+                    try:
+                        data = await self._read(reader, attempt, offset, size)
+                    except OSError as error:
+                        await self._storage_refused(error)
+                        continue
                 if data:
                     yield Bytes(offset, data)
                     offset += len(data)
@@ -136,8 +156,25 @@ class _Watched:
         start = offset - (size - len(self._recent))
         return bytes(self._recent[start : start + runlog.CHUNK]) if start >= 0 else b""
 
-    async def _read(self, attempt: int, offset: int) -> bytes:
-        return await _in_thread(lambda: runlog.read(self.run, attempt, offset))
+    async def _read(self, reader: runlog.LogReader, attempt: int, offset: int, size: int) -> bytes:
+        # No further than the size that others know: beyond it, an offset would look like a log
+        # that shrank.
+        limit = min(runlog.CHUNK, size - offset)
+        look = await reader.look(self.run, attempt, offset, limit=limit)
+        self._storage_is(answering=True)
+        return look.data
+
+    async def _storage_refused(self, error: OSError) -> None:
+        if self.storage_answers:
+            log.warning("The log of Run %s can't be read now: %s", self.run, error)
+        self._storage_is(answering=False)
+        if not isinstance(error, runlog.StorageSilent):
+            await asyncio.sleep(TRY_AGAIN_AFTER)
+
+    def _storage_is(self, *, answering: bool) -> None:
+        if self.storage_answers != answering:
+            self.storage_answers = answering
+            self._announce()
 
     def _announce(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
@@ -155,7 +192,7 @@ class _Watched:
             self._stale.clear()
             try:
                 state = await _in_thread(self._load)
-            except DatabaseError as error:
+            except DbError as error:
                 log.warning("Run %s can't be read now: %s", self.run, error)
             else:
                 if state != self.state:
@@ -214,7 +251,9 @@ class _Watched:
                 self._whole = True
                 self._announce()
                 return
-            wait = LOOK_FAST if quiet < FAST_FOR else LOOK_SLOW
+            wait = self._pace.fast if quiet < FAST_FOR else self._pace.slow
+            if state is None or state.state == RunState.QUEUED:
+                wait = REREAD_EVERY  # Nothing is printed before the state changes.
             quiet += wait
             if await _wait(changed, wait):
                 quiet = 0.0
@@ -223,13 +262,14 @@ class _Watched:
         """One look at the log; True if it may hold more than we know by now."""
         before = self.size or 0
         try:
-            look = await _in_thread(
-                lambda: runlog.look(self.run, state.attempt, before, limit=RECENT, tail=RECENT)
+            look = await self._reader.look(
+                self.run, state.attempt, before, limit=RECENT, tail=RECENT
             )
         except OSError as error:
-            log.warning("The log of Run %s can't be read now: %s", self.run, error)
-            await asyncio.sleep(1)
+            await self._storage_refused(error)
             return True
+        self._storage_is(answering=True)
+        self._pace = look.pace
         if self.state is None or self.state.attempt != state.attempt:
             return True
         size = look.offset + len(look.data) if look.data else look.size

@@ -51,7 +51,8 @@ enum {
     EXIT_CANNOT_EXECUTE = 126,
     EXIT_NOT_FOUND = 127,
     RECORD_SIZE = 1024,
-    CHUNK = 64 * 1024,       /* one read, and the largest synced write */
+    CHUNK = 64 * 1024,       /* one read, and the largest write */
+    LEAST_CHUNK = 512,
     OWN_WORDS = 1024,        /* room behind a full chunk for the runner's own lines */
     INFO_SIZE = 4096,        /* the most that is read from the sandbox's info fd */
     MEMORY_PEAKS = 8,
@@ -93,6 +94,7 @@ struct log {
     int dir;
     int fd; /* -1 after a reopen that failed */
     bool network;
+    size_t chunk;           /* the largest write: no more than network storage takes in one request */
     char bytes[CHUNK + OWN_WORDS];
     size_t start, end;      /* bytes[start, end) are not in the file yet */
     uint64_t base;          /* the file's size before our first byte */
@@ -295,6 +297,10 @@ static bool open_files(struct run *run)
         return false;
     }
     run->log.base = (uint64_t)st.st_size;
+    /* A mount with a small wsize would make several requests of one write, and they overtake each other. */
+    run->log.chunk = CHUNK;
+    if (run->log.network && st.st_blksize >= LEAST_CHUNK && st.st_blksize < CHUNK)
+        run->log.chunk = (size_t)st.st_blksize;
     return true;
 }
 
@@ -586,7 +592,7 @@ static void log_write(struct log *log)
 {
     while (!log_empty(log)) {
         size_t length = log->end - log->start;
-        length = length < CHUNK ? length : CHUNK;
+        length = length < log->chunk ? length : log->chunk;
         ssize_t n = log->fd < 0 ? -1 : write(log->fd, log->bytes + log->start, length);
         int error = log->fd < 0 ? log->last_errno : n < 0 ? errno : EIO;
         if (n < 0 && error == EINTR)
@@ -1046,6 +1052,7 @@ static int execute(struct run *run)
     if (!prepare(run, &pipes) || !claim(run))
         return EXIT_NEVER_RAN;
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+    (void)prctl(PR_SET_DUMPABLE, 0); /* the command runs as the same user: it must not trace or stop its watcher */
     put_started(run);
     start_command(run, &pipes);
     (void)fdatasync(run->record); /* while the command loads: nobody waits for it */

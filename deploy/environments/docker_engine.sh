@@ -19,10 +19,12 @@ answers() { timeout 5 docker info >/dev/null 2>&1; }
 # Not `pgrep -x dockerd`: an engine inside somebody's container would count too.
 engine_runs() {
     for file in /var/run/docker.pid /run/docker.pid; do
-        [ -r "$file" ] && kill -0 "$(cat "$file")" 2>/dev/null && return 0
+        [ -r "$file" ] && lives "$(cat "$file")" && return 0
     done
     return 1
 }
+# A zombie answers kill -0, and takes no part in anything.
+lives() { grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$1/status"; }
 wait_until_answers() {
     waited=0
     until answers; do
@@ -66,6 +68,10 @@ if engine_runs; then
     exit 0
 fi
 
+# dockerd takes the zombie of a killed engine, or of its containerd, for alive and gives up.
+for file in /run/docker.pid /run/docker/containerd/containerd.pid; do
+    if [ -r "$file" ] && ! lives "$(cat "$file")"; then rm -f "$file"; fi
+done
 mkdir -p "$(dirname "$LOG")"
 say "starting dockerd (log: $LOG)"
 # A session of its own and no file of ours held open: it outlives the shell that starts it.

@@ -22,6 +22,7 @@ R-Cluster: a team's web portal for running R on a pool of machines.
   ./rcluster status                 processes, address, Runs; exit status 0 only if all is well
 
   ./rcluster test [WHAT]            fast | all | browser | chaos | mesos | nfs   (no word: all)
+                                    chaos [--seconds N] [--seed N] [--backend NAME]
   ./rcluster lint                   what is checked without running anything
   ./rcluster bench [NAME] [--json FILE]
   ./rcluster help
@@ -87,9 +88,10 @@ def _status(arguments: list[str]) -> int:
 def _test(arguments: list[str]) -> int:
     from deploy.portal import tests
 
+    given = {name: _option(arguments, name) for name in tests.CHAOS_OPTIONS}
     what = arguments.pop(0) if arguments else "all"
     _nothing_left("test", arguments)
-    return tests.run(_place(), what)
+    return tests.run(_place(), what, {name: value for name, value in given.items() if value})
 
 
 def _lint(arguments: list[str]) -> int:

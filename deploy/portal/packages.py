@@ -21,6 +21,7 @@ TESTS = (*LOCAL_BACKEND_AS_ROOT, *BUILD, "procps", "wget", "strace")
 DOCKER_TESTS = ("docker.io", "iptables", *IMAGE, "docker-registry")
 DATABASE = ("postgresql",)
 BROWSER = ("chromium",)
+NFS = ("user-mode-linux", "mmdebstrap", "iproute2", "e2fsprogs")
 
 _SIGNS: dict[str, tuple[str, ...]] = {
     # Any of them shows that the package (or its equal on another distribution) is there.
@@ -47,6 +48,9 @@ _SIGNS: dict[str, tuple[str, ...]] = {
     # Not the folder alone: the client makes it, too.
     "postgresql": ("/usr/lib/postgresql/*/bin/initdb",),
     "strace": ("strace",),
+    "user-mode-linux": ("linux.uml",),
+    "iproute2": ("ip",),
+    "e2fsprogs": ("mkfs.ext4",),
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
 }
 

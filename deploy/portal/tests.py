@@ -6,7 +6,8 @@ import contextlib
 import os
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deploy.portal import builds, homes, lint, packages
@@ -16,7 +17,7 @@ from deploy.portal.problem import Problem, Usage
 from deploy.portal.progress import Progress
 from deploy.portal.results import Result, say, table
 
-LATER = ("chaos", "mesos", "nfs")
+LATER = ("mesos",)
 """Part of the contract, built by later work."""
 
 
@@ -30,13 +31,15 @@ class Stage:
     engine: bool = False
     """needs a Docker engine and the image of R"""
     postgresql: bool = False
+    arguments: tuple[str, ...] = ()
+    """of pytest, beside the markers"""
 
 
-FAST = Stage("fast", "not slow and not docker and not browser", packages.TESTS)
-SQLITE = Stage("SQLite", "not docker and not browser", packages.TESTS)
+FAST = Stage("fast", "not slow and not docker and not browser and not chaos", packages.TESTS)
+SQLITE = Stage("SQLite", "not docker and not browser and not chaos", packages.TESTS)
 POSTGRESQL = Stage(
     "PostgreSQL",
-    "not docker and not browser and not local and not slow",
+    "not docker and not browser and not local and not slow and not chaos",
     (*packages.TESTS, *packages.DATABASE),
     postgresql=True,
 )
@@ -44,19 +47,44 @@ DOCKER = Stage(
     "Docker", "docker and not browser", (*packages.TESTS, *packages.DOCKER_TESTS), engine=True
 )
 BROWSER = Stage("browser", "browser", (*packages.TESTS, *packages.BROWSER))
-STAGES = {"fast": (FAST,), "browser": (BROWSER,), "all": (SQLITE, POSTGRESQL, DOCKER, BROWSER)}
+CHAOS = Stage(
+    "chaos",
+    "chaos",
+    (*packages.TESTS, *packages.DATABASE, *packages.DOCKER_TESTS),
+    engine=True,
+    arguments=("tests/chaos", "--chaos-write"),
+)
+CHAOS_SAMPLE = replace(
+    CHAOS,
+    name="chaos sample",
+    arguments=("tests/chaos", "--chaos-sample=12", "--chaos-seed=1"),
+)
+NFS = Stage("NFS", "nfs", (*packages.TESTS, *packages.NFS), arguments=("tests/nfs", "-s"))
+STAGES = {
+    "fast": (FAST,),
+    "browser": (BROWSER,),
+    "chaos": (CHAOS,),
+    "nfs": (NFS,),
+    "all": (SQLITE, POSTGRESQL, DOCKER, BROWSER, CHAOS_SAMPLE),
+}
+CHAOS_OPTIONS = ("--seconds", "--seed", "--backend")
+"""What `./rcluster test chaos` also takes, each with a value."""
 
 
-def run(place: Place, what: str) -> int:
-    """0 only if every stage passed, and each of them ran at least one test."""
+def run(place: Place, what: str, options: Mapping[str, str] | None = None) -> int:
+    """0 only if every stage passed, and each of them ran at least one test.
+
+    `options`: those of CHAOS_OPTIONS that were given, for the chaos tests.
+    """
     if what in LATER:
         raise Usage(f"There are no {what} tests yet.")
     if what not in STAGES:
         raise Usage(f"There are no “{what}” tests: choose {', '.join((*STAGES, *LATER))}.")
+    stages = _with_options(what, options or {})
     start = time.monotonic()
     results: list[Result] = []
     progress = Progress()
-    needed = [package for stage in STAGES[what] for package in stage.packages]
+    needed = [package for stage in stages for package in stage.packages]
     packages.ensure(
         [*builds.packages_needed(place), *needed], progress=progress, purpose="The tests"
     )
@@ -64,10 +92,28 @@ def run(place: Place, what: str) -> int:
     homes.ensure_account(place)
     if what == "all":
         results += lint.check(place)
-    results += [_guarded(place, stage, progress) for stage in STAGES[what]]
+    results += [_guarded(place, stage, progress) for stage in stages]
     table(results)
     say(f"in {(time.monotonic() - start) / 60:.1f} minutes")
     return 0 if all(result.ok for result in results) else 1
+
+
+def _with_options(what: str, options: Mapping[str, str]) -> tuple[Stage, ...]:
+    if not options:
+        return STAGES[what]
+    if what != "chaos":
+        raise Usage(f"Only the chaos tests take {', '.join(CHAOS_OPTIONS)}.")
+    for name, value in options.items():
+        if name == "--backend" and value not in {"local", "docker"}:
+            raise Usage(f"There is no backend “{value}”: choose docker or local.")
+        if name != "--backend" and not value.isdigit():
+            raise Usage(f"{name} is “{value}”: give a whole number.")
+    more = [f"--chaos-{name.removeprefix('--')}={value}" for name, value in options.items()]
+    local_only = options.get("--backend") == "local"
+    stage = replace(CHAOS, arguments=(*CHAOS.arguments, *more), engine=not local_only)
+    return (
+        replace(stage, packages=(*packages.TESTS, *packages.DATABASE)) if local_only else stage,
+    )
 
 
 def _guarded(place: Place, stage: Stage, progress: Progress) -> Result:
@@ -100,6 +146,7 @@ def _stage(place: Place, stage: Stage, progress: Progress) -> Result:
             "-m",
             stage.markers,
             f"--junitxml={junit}",
+            *stage.arguments,
         ]
         return Result.of(stage.name, words, cwd=place.clone, env=environment).with_counts(junit)
 

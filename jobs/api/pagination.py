@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import QuerySet
+from rest_framework.exceptions import NotFound
 from rest_framework.pagination import BasePagination, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,6 +18,13 @@ class NewestFirst(CursorPagination):
     ordering = "-id"
     page_size_query_param = "limit"
     max_page_size = 200
+
+    def decode_cursor(self, request: Request) -> Any:
+        cursor = super().decode_cursor(request)
+        position = str(cursor.position or 0) if cursor is not None else "0"
+        if not (position.isascii() and position.isdigit()):
+            raise NotFound("This cursor is not one of ours: begin with the first page.")
+        return cursor
 
 
 class OnePage(BasePagination):

@@ -33,7 +33,13 @@ from jobs.backends.base import (
     Offer,
     OnPhase,
 )
-from jobs.backends.docker_json import LABEL_INSTALLATION, LIVES, create_body, read_status
+from jobs.backends.docker_json import (
+    LABEL_INSTALLATION,
+    LIVES,
+    NETWORK,
+    create_body,
+    read_status,
+)
 from jobs.backends.following import Follower
 from jobs.backends.images import Refused, resolve_image, split_reference
 from jobs.backends.variables import site_proxies
@@ -211,13 +217,31 @@ class DockerBackend:
             try:
                 if not self._create(client, body, spec.handle):
                     return
-                client.start(spec.handle)
+                self._start(client, spec.handle)
             except errors.ImageNotFound as error:
                 raise ImageNotFound(
                     f"The image {spec.image} is not on this machine any more."
                 ) from error
             except errors.APIError as error:
                 raise LaunchFailed(f"Docker can't start the container: {_words(error)}") from error
+
+    def _start(self, client: docker.APIClient, handle: str) -> None:
+        try:
+            client.start(handle)
+        except errors.APIError as error:
+            if f"network {NETWORK} not found" not in _words(error):
+                raise
+            self._make_network(client)
+            client.start(handle)
+
+    def _make_network(self, client: docker.APIClient) -> None:
+        """Once per engine. Two that do it at once: the second is told that it is there."""
+        options = {"com.docker.network.bridge.enable_icc": "false"}
+        try:
+            client.create_network(NETWORK, driver="bridge", options=options, check_duplicate=True)
+        except errors.APIError as error:
+            if error.status_code != 409:
+                raise
 
     def _create(self, client: docker.APIClient, body: dict[str, Any], handle: str) -> bool:
         """Is there now a container of this name that was not started yet?"""

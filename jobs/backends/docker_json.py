@@ -17,6 +17,11 @@ LABEL_ATTEMPT = "rcluster.attempt"
 RUNNER = "/.rcluster-run"
 ATTEMPT_DIR = "/rcluster"
 
+NETWORK = "rcluster"
+"""A bridge of ours on which containers don't reach each other: R's own cluster sockets, for one,
+would let a neighbour in."""
+TEMPORARY = ("/tmp", "/var/tmp", "/run")  # noqa: S108
+
 PIDS_LIMIT = 4096
 CPU_PERIOD = 100_000
 LOST_EXIT = 255
@@ -68,17 +73,20 @@ def create_body(
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges"],
             "LogConfig": {"Type": "none"},
-            "NetworkMode": "bridge",
+            "NetworkMode": NETWORK,
             "Init": False,
+            "ReadonlyRootfs": True,
+            # Temporary files count as the Run's memory; what is large belongs into its folders.
+            "Tmpfs": dict.fromkeys(TEMPORARY, f"rw,nosuid,nodev,exec,mode=1777,size={spec.memory}"),
         },
     }
 
 
 def runner_arguments(spec: ContainerSpec) -> list[str]:
     """The command line of process 1 (runner/README.md)."""
-    arguments = ["--dir", ATTEMPT_DIR, "--grace", f"{spec.grace:g}", "--workdir", spec.workdir]
+    arguments = ["--dir", ATTEMPT_DIR, "--grace", f"{spec.grace:.3f}", "--workdir", spec.workdir]
     if spec.time_limit:
-        arguments += ["--time-limit", f"{spec.time_limit:g}"]
+        arguments += ["--time-limit", f"{spec.time_limit:.3f}"]
     if spec.log_cap:
         arguments += ["--log-cap", str(spec.log_cap)]
     if spec.has_stdin:
@@ -116,7 +124,7 @@ def _left_word(found: dict[str, Any]) -> bool:
     try:
         record = read_record(Path(folders[0])) if folders else None
     except OSError as error:
-        raise BackendUnavailable(f"The attempt's folder can't be read: {error}") from error
+        raise BackendUnavailable(f"The storage does not answer: {error.strerror}.") from error
     return record is not None and record.ended
 
 

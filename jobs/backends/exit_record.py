@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -11,6 +12,18 @@ from typing import Any
 
 RECORD_SIZE = 1024
 EXIT_TIME_LIMIT = 124
+NOT_A_RECORD = frozenset(
+    {
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ELOOP,
+        errno.ENXIO,
+        errno.EISDIR,
+        errno.EACCES,
+        errno.ENODEV,
+    }
+)
+"""What a hostile script can make of it: a link, a socket, a folder, a file without permissions."""
 
 
 @dataclass(frozen=True)
@@ -26,20 +39,33 @@ class ExitRecord:
     ended_at: float | None
     exit_code: int | None
     """The runner's own exit status, worked out from what it recorded; None while it runs."""
+    timed_out: bool
+    terminated_by: int | None
+    """signal that the runner was sent and passed on"""
+    exec_errno: int
+    log_errno: int
+    log_dropped: int
+    """bytes"""
     peak_memory: int | None
+    """bytes, of the container as a whole; None where the runner can't see it"""
+    peak_rss: int | None
+    """bytes, of the largest process"""
+    cpu_seconds: float | None
 
 
 def read_record(attempt_dir: Path) -> ExitRecord | None:
-    """None: no runner has claimed this attempt. Follows no link, reads no more than a record.
+    """None: no runner has claimed this attempt, or a script put something else in the record's place.
 
-    Raises OSError where the storage does not answer.
+    Follows no link, reads no more than a record. Raises OSError where the storage does not answer.
     """
     try:
         fd = os.open(
             attempt_dir / "exit", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         )
-    except FileNotFoundError:
-        return None
+    except OSError as error:
+        if error.errno in NOT_A_RECORD:
+            return None
+        raise
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             return None
@@ -48,7 +74,7 @@ def read_record(attempt_dir: Path) -> ExitRecord | None:
         os.close(fd)
     try:
         raw = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return _record(raw) if isinstance(raw, dict) else None
 
@@ -63,8 +89,20 @@ def _record(raw: dict[str, Any]) -> ExitRecord:
         started_at=_number(raw.get("started_at")),
         ended_at=_number(raw.get("ended_at")),
         exit_code=_exit_code(raw) if ended else None,
+        timed_out=raw.get("timed_out") is True,
+        terminated_by=_whole(raw.get("terminated_by")),
+        exec_errno=_whole(raw.get("exec_errno")) or 0,
+        log_errno=_whole(raw.get("log_errno")) or 0,
+        log_dropped=_whole(raw.get("log_dropped")) or 0,
         peak_memory=_whole(raw.get("peak_memory_bytes")),
+        peak_rss=_whole(raw.get("peak_rss_bytes")),
+        cpu_seconds=_sum(_number(raw.get("user_seconds")), _number(raw.get("system_seconds"))),
     )
+
+
+def _sum(*parts: float | None) -> float | None:
+    known = [part for part in parts if part is not None]
+    return sum(known) if known else None
 
 
 def _exit_code(raw: dict[str, Any]) -> int | None:

@@ -147,9 +147,9 @@ def start_command(
     """The command line of one attempt: rcluster-enter (as root), the runner, bubblewrap. Without
     a group, memory is limited for each process."""
     command = [str(runner_dir / "rcluster-run"), "--dir", str(spec.attempt_dir)]
-    command += ["--grace", f"{spec.grace:g}", "--sandbox-info-fd", str(INFO_FD)]
+    command += ["--grace", f"{spec.grace:.3f}", "--sandbox-info-fd", str(INFO_FD)]
     if spec.time_limit:
-        command += ["--time-limit", f"{spec.time_limit:g}"]
+        command += ["--time-limit", f"{spec.time_limit:.3f}"]
     if spec.log_cap:
         command += ["--log-cap", str(spec.log_cap)]
     if spec.has_stdin:

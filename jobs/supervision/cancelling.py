@@ -33,12 +33,14 @@ class Canceller:
         """Bring a cancel one step further. The state moves only when the end is seen."""
         try:
             if run.state == RunState.STARTING and _revoked(run):
-                backend.kill(run.handle)
+                # Nothing ran and nothing will, whether the engine answers or not; a container that
+                # is there already exits by itself, and is swept.
                 cancelled_unstarted(run)
             else:
                 self._stop(run, backend)
         except BackendUnavailable as error:
-            explain(run, Reason.BACKEND_UNAVAILABLE, f"Stopping: {error}")
+            if run.reason != Reason.UNREACHABLE:
+                explain(run, Reason.BACKEND_UNAVAILABLE, f"Stopping: {error}")
         except OSError as error:
             log.warning("Run %s: cancelling waits for the storage: %s", run.public_id, error)
 

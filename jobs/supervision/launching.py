@@ -6,9 +6,10 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import connection
 from django.utils import timezone
 
 from jobs import attempts
@@ -30,7 +31,12 @@ from jobs.transitions import advance, explain
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 8
+Step = Callable[[Run, Backend], None]
+PULLS_AT_ONCE = 4
+STARTS_AT_ONCE = 8
+"""A pull may take minutes: it must not hold up starts, nor a start the removing of ended containers."""
+RETRY_LATER = timedelta(minutes=5)
+"""the longest pause between two tries of a Run whose registry is away"""
 
 
 class Launcher:
@@ -39,7 +45,9 @@ class Launcher:
     def __init__(self, *, may_launch: Callable[[], bool], done: Callable[[str], None]) -> None:
         self._may_launch = may_launch
         self._done = done
-        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="launch")
+        self._pulls = ThreadPoolExecutor(PULLS_AT_ONCE, thread_name_prefix="pull")
+        self._starts = ThreadPoolExecutor(STARTS_AT_ONCE, thread_name_prefix="start")
+        self._removals = ThreadPoolExecutor(1, thread_name_prefix="remove")
         self._under_way: set[str] = set()
         self._lock = threading.Lock()
 
@@ -47,47 +55,83 @@ class Launcher:
         """Launch in the background; `done(handle)` is called afterwards, whatever came of it."""
         with self._lock:
             self._under_way.add(run.handle)
-        self._pool.submit(self._work, run, backend)
+        first, step = (
+            (self._pulls, self._pull)
+            if backend.capabilities.images
+            else (self._starts, self._start)
+        )
+        self._in(first, step, run, backend)
 
-    def is_launching(self, run: Run) -> bool:
+    def under_way(self) -> frozenset[str]:
+        """Handles whose launch has not come to anything yet."""
         with self._lock:
-            return run.handle in self._under_way
+            return frozenset(self._under_way)
 
     def remove_later(self, backend: Backend, handle: str) -> None:
         """Remove an ended container off the path; if that fails, reconcile sweeps it."""
-        self._pool.submit(_remove, backend, handle)
+        self._removals.submit(_remove, backend, handle)
 
     def close(self) -> None:
         """Wait for launches that have begun, drop those that have not: reconcile takes them up."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._pulls, self._starts, self._removals):
+            pool.shutdown(wait=True, cancel_futures=True)
 
-    def _work(self, run: Run, backend: Backend) -> None:
-        handle = run.handle
+    def _in(self, pool: ThreadPoolExecutor, step: Step, run: Run, backend: Backend) -> None:
         try:
-            close_old_connections()
-            if self._may_launch():
-                launch(run, backend, may_launch=self._may_launch)
+            pool.submit(self._work, step, run, backend)
+        except RuntimeError:
+            # Closed meanwhile: the next process's reconcile takes it up.
+            self._over(run)
+
+    def _pull(self, run: Run, backend: Backend) -> None:
+        if pull(run, backend):
+            self._in(self._starts, self._start, run, backend)
+        else:
+            self._over(run)
+
+    def _start(self, run: Run, backend: Backend) -> None:
+        # The pull may have outlived our lease: then another process looks after this Run.
+        if self._may_launch():
+            start(run, backend)
+        self._over(run)
+
+    def _work(self, step: Step, run: Run, backend: Backend) -> None:
+        try:
+            step(run, backend)
         except Exception:
             # The Run stays STARTING; reconcile finds out what became of it.
-            log.exception("Launching %s failed in an unforeseen way", handle)
+            log.exception("Launching %s failed in an unforeseen way", run.handle)
+            self._over(run)
         finally:
-            with self._lock:
-                self._under_way.discard(handle)
-            self._done(handle)
-            close_old_connections()
+            connection.close()
+
+    def _over(self, run: Run) -> None:
+        with self._lock:
+            self._under_way.discard(run.handle)
+        self._done(run.handle)
 
 
-def launch(run: Run, backend: Backend, *, may_launch: Callable[[], bool]) -> None:
-    """Resolve the image, start the container, and say RUNNING once it does."""
+def pull(run: Run, backend: Backend) -> bool:
+    """Resolve the image, pulling it if need be, and note what it is. False: it won't be started now."""
     try:
-        if backend.capabilities.images:
-            run.image_digest = _resolve(run, backend)
-            Run.objects.filter(pk=run.pk, attempt=run.attempt).update(image_digest=run.image_digest)
-            if not may_launch():
-                return  # The pull outlived our lease: another process looks after this Run now.
-        backend.launch(spec_of(run))
+        run.image_digest = _resolve(run, backend)
     except RegistryUnavailable as error:
         back_to_queue(run, Reason.REGISTRY_UNAVAILABLE, f"Waiting: {error}", wait=True)
+    except BackendUnavailable as error:
+        explain(run, Reason.BACKEND_UNAVAILABLE, f"Starting: {error}")
+    except ImageNotFound as error:
+        _give_up(run, backend, Reason.IMAGE_NOT_FOUND, str(error))
+    else:
+        Run.objects.filter(pk=run.pk, attempt=run.attempt).update(image_digest=run.image_digest)
+        # Cancelled during the pull: nothing to start.
+        return attempts.permit(run.public_id, run.attempt) is Permit.OPEN
+    return False
+
+
+def start(run: Run, backend: Backend) -> None:
+    """Start the container, and say RUNNING once it does."""
+    try:
+        backend.launch(spec_of(run))
     except BackendUnavailable as error:
         # It may or may not have started: reconcile decides when the engine answers again.
         explain(run, Reason.BACKEND_UNAVAILABLE, f"Starting: {error}")
@@ -104,15 +148,12 @@ def launch(run: Run, backend: Backend, *, may_launch: Callable[[], bool]) -> Non
 def back_to_queue(run: Run, reason: Reason, explanation: str, *, wait: bool = False) -> bool:
     """STARTING -> QUEUED (CANCELLED if that was asked for), once the permit is revoked for certain.
 
-    False: a container took the permit, so the Run did start. Raises OSError if the storage is away.
+    False: it is not; a container took the permit, or somebody else moved the Run. Raises OSError
+    if the storage is away.
     """
     if attempts.revoke(run.public_id, run.attempt) is Permit.TAKEN:
         return False
-    run.refresh_from_db(fields=["cancel_requested_at", "cancel_requested_by"])
-    if run.cancel_requested_by is not None:
-        cancelled_unstarted(run)
-        return True
-    advance(
+    queued = advance(
         run,
         RunState.QUEUED,
         since={RunState.STARTING},
@@ -120,15 +161,25 @@ def back_to_queue(run: Run, reason: Reason, explanation: str, *, wait: bool = Fa
         explanation=explanation,
         machine="",
         placed_at=None,
-        not_before=timezone.now() + RETRY_AFTER if wait else None,
+        not_before=timezone.now() + _pause(run) if wait else None,
     )
-    return True
+    if queued:
+        attempts.discard(run.public_id, run.attempt)
+        return True
+    run.refresh_from_db(fields=["cancel_requested_at", "cancel_requested_by"])
+    return run.cancel_requested_at is not None and cancelled_unstarted(run)
 
 
-def cancelled_unstarted(run: Run) -> None:
+def _pause(run: Run) -> timedelta:
+    """Longer after each try: 15 s, 30 s, 1 min ... 5 min."""
+    pause: timedelta = RETRY_AFTER * 2 ** min(run.attempt - 1, 10)
+    return min(pause, RETRY_LATER)
+
+
+def cancelled_unstarted(run: Run) -> bool:
     """STARTING -> CANCELLED: the permit was revoked, so nothing ran and nothing will."""
     by = run.cancel_requested_by.get_username() if run.cancel_requested_by else "somebody"
-    advance(
+    return advance(
         run,
         RunState.CANCELLED,
         since={RunState.STARTING},

@@ -9,8 +9,9 @@ from django.conf import settings
 from django.utils import timezone
 
 from jobs import attempts
-from jobs.attempts import Permit, Record
+from jobs.attempts import Permit
 from jobs.backends.base import Backend, ContainerStatus, Life
+from jobs.backends.exit_record import ExitRecord
 from jobs.endings import NEVER_RAN, Facts, conclude, duration
 from jobs.models import Run
 from jobs.states import ACTIVE, Reason, RunState
@@ -63,25 +64,34 @@ def overdue(run: Run) -> bool:
 
 def _enforce_deadline(run: Run, backend: Backend) -> None:
     """The runner ends a Run at its limit; this is for a runner that can't."""
-    if run.time_limit and run.started_at:
-        over = (timezone.now() - run.started_at).total_seconds() - run.time_limit
-        if over > settings.RCLUSTER_GRACE + DEADLINE_GRACE:
-            backend.kill(run.handle)
+    ran_for = (timezone.now() - run.started_at).total_seconds() if run.started_at else 0.0
+    if _is_far_over(run, ran_for):
+        backend.kill(run.handle)
+
+
+def _is_far_over(run: Run, ran_for: float) -> bool:
+    return 0 < run.time_limit < ran_for - settings.RCLUSTER_GRACE - DEADLINE_GRACE
 
 
 def _finish(run: Run, status: ContainerStatus, backend: Backend, remove: Remove) -> None:
+    unknown = status.exit_code is None and not status.error and not status.out_of_memory
+    claimed = attempts.permit(run.public_id, run.attempt) is Permit.TAKEN
     if (
         run.state == RunState.STARTING
-        and status.exit_code in (NEVER_RAN, None)
-        and not status.error
-        and attempts.permit(run.public_id, run.attempt) is not Permit.TAKEN
+        and not claimed
+        and (unknown or status.exit_code == NEVER_RAN)
     ):
         never_started(run, backend)
+        return
+    if unknown and run.retry_if_lost:
+        # The machine or its engine went away with it, and nobody knows more.
+        _gone(run)
+        remove(backend, run.handle)
         return
     record = attempts.read_record(run.public_id, run.attempt)
     record = record if record is not None and record.ended else None
     started = run.started_at or _moment(status.started_at) or run.placed_at
-    ending = conclude(_facts(run, status, record, started))
+    ending = conclude(_facts(run, status, record, started, claimed))
     moved = advance(
         run,
         ending.state,
@@ -92,15 +102,27 @@ def _finish(run: Run, status: ContainerStatus, backend: Backend, remove: Remove)
         exit_code=status.exit_code,
         log_size=attempts.log_size(run.public_id, run.attempt),
         log_dropped=record.log_dropped if record else 0,
-        peak_memory=(record.peak_memory if record else None) or status.peak_memory,
+        peak_memory=_peak(run, status, record),
         cpu_seconds=record.cpu_seconds if record else None,
     )
     if moved:
         remove(backend, run.handle)
 
 
+def _peak(run: Run, status: ContainerStatus, record: ExitRecord | None) -> int | None:
+    """Most memory at a time, never more than the limit: the record may be forged."""
+    known = status.peak_memory
+    if known is None and record is not None:
+        known = record.peak_memory or record.peak_rss
+    return None if known is None else min(known, run.memory)
+
+
 def _facts(
-    run: Run, status: ContainerStatus, record: Record | None, started: datetime | None
+    run: Run,
+    status: ContainerStatus,
+    record: ExitRecord | None,
+    started: datetime | None,
+    claimed: bool,
 ) -> Facts:
     ran_for = (timezone.now() - started).total_seconds() if started else 0.0
     return Facts(
@@ -108,8 +130,11 @@ def _facts(
         out_of_memory=status.out_of_memory,
         memory=run.memory,
         time_limit=run.time_limit,
-        # The script could forge the record: a time limit also needs the time to have passed.
-        timed_out=bool(record and record.timed_out and 0 < run.time_limit <= ran_for + 1),
+        claimed=claimed,
+        # The script could forge the record: a time limit also needs the time to have passed. Long
+        # after it, it was we who killed a Run whose runner could not.
+        timed_out=bool(record and record.timed_out and 0 < run.time_limit <= ran_for + 1)
+        or _is_far_over(run, ran_for),
         exec_errno=record.exec_errno if record else 0,
         log_errno=record.log_errno if record else 0,
         terminated_by=record.terminated_by if record else None,

@@ -17,24 +17,27 @@ log = logging.getLogger(__name__)
 
 
 class Reconciler:
-    def __init__(self, *, is_launching: Callable[[Run], bool], remove: observing.Remove) -> None:
-        self._is_launching = is_launching
+    def __init__(
+        self, *, under_way: Callable[[], frozenset[str]], remove: observing.Remove
+    ) -> None:
+        self._under_way = under_way
         self._remove = remove
         self._strangers: dict[str, set[str]] = {}
         """per backend: handles that no active Run owned at the last look"""
 
     def reconcile(self, backend: Backend) -> None:
         """Compare every active Run with the engine's own list."""
-        # Rows first: whatever is active in them must be in the later list, or is gone.
-        active = Run.objects.active().filter(backend=backend.name)
-        rows = list(active.select_related("task", "environment", "cancel_requested_by"))
+        # Launches first, then rows, then the engine's list: whatever is active in the rows and was
+        # not being launched before must be in the later list, or is gone.
+        launching = self._under_way()
+        rows = list(Run.objects.active().filter(backend=backend.name).as_supervised())
         try:
             containers = backend.containers()
         except BackendUnavailable as error:
             _no_word(rows, error)
             return
         for run in rows:
-            if not self._is_launching(run):
+            if run.handle not in launching:
                 self._settle(run, containers.get(run.handle), backend)
         self._sweep(backend, containers, known={run.handle for run in rows})
 
@@ -48,6 +51,9 @@ class Reconciler:
             observing.observe(run, status, backend, remove=self._remove)
         except (BackendUnavailable, OSError) as error:
             log.warning("Run %s can't be reconciled now: %s", run.public_id, error)
+        except Exception:
+            # One Run that we can't deal with must not keep us from the others.
+            log.exception("Reconciling Run %s failed", run.public_id)
 
     def _sweep(
         self, backend: Backend, containers: Mapping[str, ContainerStatus], *, known: set[str]
@@ -74,6 +80,6 @@ def _no_word(rows: Iterable[Run], error: BackendUnavailable) -> None:
     """Cannot tell is not gone: nothing moves, but the page says so."""
     for run in rows:
         if run.state == RunState.RUNNING and run.reason != Reason.UNREACHABLE:
-            since = f"{timezone.localtime():%H:%M:%S}"
+            since = f"{timezone.localtime():%Y-%m-%d %H:%M:%S}"
             sentence = f"No word since {since}: {error} The Run goes on as far as we know."
             explain(run, Reason.UNREACHABLE, sentence)

@@ -9,8 +9,8 @@ import time
 from django.db import DatabaseError, close_old_connections
 from django.utils import timezone
 
-from jobs import site
-from jobs.backends.base import Backend, BackendUnavailable
+from jobs import services, site
+from jobs.backends.base import Backend, BackendError, BackendUnavailable
 from jobs.lease import LeaseKeeper
 from jobs.models import Machine, Run, Site
 from jobs.supervision import observing
@@ -36,7 +36,7 @@ class Supervisor:
         self._launcher = Launcher(may_launch=self._lease.still_ours, done=self._heard_of)
         self._canceller = Canceller()
         self._reconciler = Reconciler(
-            is_launching=self._launcher.is_launching, remove=self._launcher.remove_later
+            under_way=self._launcher.under_way, remove=self._launcher.remove_later
         )
         self._heard: set[str] = set()
         """handles that something may have happened to since the last pass"""
@@ -60,9 +60,14 @@ class Supervisor:
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(timeout=10)
+        if self._thread.is_alive():
+            # In the middle of something long: it begins nothing more, and the lease runs out by itself.
+            self._lease.close()
+            return
         self._launcher.close()
         for backend in self._backends.values():
             backend.close()
+        self._lease.close()
         self._lease.release()
 
     def _loop(self) -> None:
@@ -92,7 +97,11 @@ class Supervisor:
         if now >= self._next_reconcile:
             self._next_reconcile = now + RECONCILE_EVERY
             for name in self._in_use():
-                self._reconciler.reconcile(self._backend(name))
+                try:
+                    self._reconciler.reconcile(self._backend(name))
+                except Exception:
+                    # Neither must one backend keep us from the others.
+                    log.exception("Reconciling %s failed; trying again", name)
         if current is not None and now >= self._next_machines:
             self._next_machines = now + MACHINES_EVERY
             _note_machines(current)
@@ -126,21 +135,34 @@ class Supervisor:
         if not handles:
             return
         runs = Run.objects.active().filter(public_id__in=[_run_of(handle) for handle in handles])
-        for run in runs.select_related("task", "environment", "cancel_requested_by"):
-            if run.handle in handles and not self._launcher.is_launching(run):
-                backend = self._backend(run.backend)
-                try:
-                    status = backend.status(run.handle)
-                    if status is not None:
-                        observing.observe(run, status, backend, remove=self._launcher.remove_later)
-                except (BackendUnavailable, OSError) as error:
-                    log.warning("Run %s can't be observed now: %s", run.public_id, error)
+        launching = self._launcher.under_way()
+        for run in runs.as_supervised():
+            if run.handle in handles - launching:
+                self._observe(run)
+
+    def _observe(self, run: Run) -> None:
+        try:
+            backend = self._backend(run.backend)
+            status = backend.status(run.handle)
+            if status is not None:
+                observing.observe(run, status, backend, remove=self._launcher.remove_later)
+        except (BackendError, OSError) as error:
+            log.warning("Run %s can't be observed now: %s", run.public_id, error)
+        except Exception:
+            # One Run that we can't deal with must not keep us from the others.
+            log.exception("Observing Run %s failed", run.public_id)
 
     def _press_cancels(self) -> None:
-        asked = Run.objects.active().filter(cancel_requested_at__isnull=False)
-        runs = list(asked.select_related("task", "cancel_requested_by"))
+        asked = Run.objects.unfinished().filter(cancel_requested_at__isnull=False)
+        runs = list(asked.as_supervised())
         for run in runs:
-            self._canceller.press(run, self._backend(run.backend))
+            try:
+                # Still waiting: a cancel that was cut off between its flag and its move.
+                if not services.cancel_waiting(run):
+                    self._canceller.press(run, self._backend(run.backend))
+            except Exception:
+                # As above.
+                log.exception("Cancelling Run %s failed; trying again", run.public_id)
         self._canceller.forget_all_but({run.handle for run in runs})
 
 

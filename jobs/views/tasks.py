@@ -20,6 +20,8 @@ from jobs.views.outcomes import file_url, outcomes
 
 HISTORY = 30
 LONGEST = 600
+SHOWN = 1000
+"""entries of each area's top folder in the page; a script may write any number"""
 
 
 def _task(request: SignedInRequest, public_id: str) -> Task:
@@ -74,7 +76,7 @@ def task(request: SignedInRequest, task: str) -> HttpResponse:
 def task_history(request: SignedInRequest, task: str) -> HttpResponse:
     """The newest `count` Runs; a list that was made longer stays so when it refreshes itself."""
     count = request.GET.get("count", "")
-    wanted = min(int(count), LONGEST) if count.isdecimal() else 0
+    wanted = min(int(count), LONGEST) if count.isdecimal() and len(count) < 10 else 0
     context = _runs(_task(request, task), max(wanted, HISTORY))
     context["shown_id"] = request.GET.get("run", "")
     return render(request, "task/history.html", context)
@@ -146,7 +148,7 @@ def log_of(run: Run) -> dict[str, Any]:
 
 def _entries(task: Task, area: str) -> list[Entry]:
     try:
-        return storage.area(task.public_id, area).entries()
+        return storage.area(task.public_id, area).entries(limit=SHOWN)
     except (OSError, UnsafePath):
         # The page comes without files; the tree asks again and says what is wrong.
         return []

@@ -1,4 +1,4 @@
-"""Celery and Channels over one Redis or Valkey, reached by a Unix socket.
+"""Celery, Channels and the cache over one Redis or Valkey, reached by a Unix socket.
 
 A script in a container may share the machine's network: over TCP it could write Celery
 messages. Messages only make things happen sooner; nothing is lost with them (jobs/supervision.py).
@@ -12,11 +12,19 @@ CELERY_BROKER_URL = f"redis+socket://{ENV.redis_socket}?virtual_host=1"
 # Celery gives up after 100 attempts by default; the portal waits for Redis for ever.
 CELERY_BROKER_CONNECTION_MAX_RETRIES: int | None = None
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 2}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_timeout": 5,
+    "socket_connect_timeout": 2,
+    # A publisher never keeps a person waiting for a broker that is away: the timer pass does the
+    # work. (CELERY_TASK_PUBLISH_RETRY alone does not stop kombu from opening the connection anew.)
+    "max_retries": 0,
+    "interval_start": 0,
+    "interval_step": 0,
+    "interval_max": 0,
+}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "work"
 CELERY_TASK_ROUTES = {"jobs.steps.wake_supervision": {"queue": "backend"}}
-# A publisher never keeps a person waiting for a broker that is away: the timer pass does the work.
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -32,6 +40,13 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 24 * 3600.0,
         "options": {"expires": 3600},
     },
+}
+
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": f"unix://{ENV.redis_socket}?db=3",
+    }
 }
 
 CHANNEL_LAYERS = {

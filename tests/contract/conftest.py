@@ -112,3 +112,10 @@ def open_lab(site: Site, place: Path) -> Iterator[Lab]:
         lab.clean()
         backend.close()
     assert not list(Path("/sys/fs/cgroup").glob(f"*/rcluster-{site.config.installation}"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Real processes that run, wait and die take their time: all of this folder is slow."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("slow")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from jobs.backends.base import Life
+
 from .attempt import Lab
 
 
@@ -101,3 +103,53 @@ def own_address() -> str:
         asking.connect(("192.0.2.1", 9))
         address: str = asking.getsockname()[0]
     return address
+
+
+@pytest.mark.docker
+def test_runs_do_not_reach_each_others_ports(docker_lab: Lab) -> None:
+    """R's own cluster sockets unserialize what comes in: a neighbour must not get there."""
+    serve = (
+        "perl -MIO::Socket -e '$s=IO::Socket::INET->new(LocalPort=>11234,Listen=>1);"
+        "print qx(hostname -i);$|=1;$s->accept and print qq(got\\n)'"
+    )
+    server = docker_lab.attempt(["/bin/sh", "-c", serve])
+    server.launch()
+    server.prints(b".")
+    address = server.text().split()[0]
+    dial = f"perl -MIO::Socket -e 'exit !IO::Socket::INET->new(PeerAddr=>q({address}),PeerPort=>11234,Timeout=>3)'"
+    own = docker_lab.run(["/bin/sh", "-c", dial])
+    assert own.status().exit_code != 0
+    assert "got" not in server.text()
+    docker_lab.backend.kill(server.handle)
+
+
+def test_temporary_files_are_bounded_and_the_system_can_not_be_written(lab: Lab) -> None:
+    command = "touch /usr/x /etc/x 2>/dev/null && echo wrote; head -c 400m /dev/zero > /tmp/big; :"
+    attempt = lab.run(["/bin/sh", "-c", command], memory=128 * 1024**2)
+    assert b"wrote" not in attempt.log()
+    status = attempt.status()
+    assert status.out_of_memory or b"No space left" in attempt.log()
+
+
+HOSTILE = {
+    "link": "ln -s /etc/passwd /rcluster/exit",
+    "folder": "mkdir /rcluster/exit",
+    "fifo": "mkfifo /rcluster/exit",
+    "deep": """perl -e 'print "["x1024' > /rcluster/exit""",
+    "closed": "echo > /rcluster/exit; chmod 000 /rcluster/exit /rcluster/log /rcluster",
+}
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("what", sorted(HOSTILE))
+def test_a_hostile_record_harms_nobody_else(docker_lab: Lab, what: str) -> None:
+    bystander = docker_lab.attempt(["/bin/sh", "-c", "while [ ! -e go ]; do sleep 0.05; done"])
+    bystander.launch()
+    hostile = docker_lab.attempt(["/bin/sh", "-c", f"rm /rcluster/exit; {HOSTILE[what]}; exit 255"])
+    hostile.launch()
+    hostile.ended()
+    seen = docker_lab.fresh().containers()
+    assert seen[bystander.handle].life is Life.RUNNING
+    assert seen[hostile.handle].life is Life.ENDED
+    (bystander.code / "go").touch()
+    assert bystander.ended().exit_code == 0

@@ -9,15 +9,19 @@ from typing import Any
 
 import pytest
 
-from jobs.events import Bytes, End, Reset, State, as_json
+from jobs.events import Bytes, End, Reset, State, Storage, as_json
 
 EXAMPLES: dict[str, dict[str, Any]] = json.loads(
     (Path(__file__).parent.parent / "fixtures" / "events.json").read_text()
 )
 
 
-@pytest.mark.parametrize(("name", "kind"), [("state", State), ("reset", Reset), ("end", End)])
-def test_events_look_as_their_examples(name: str, kind: type[State | Reset | End]) -> None:
+@pytest.mark.parametrize(
+    ("name", "kind"), [("state", State), ("reset", Reset), ("storage", Storage), ("end", End)]
+)
+def test_events_look_as_their_examples(
+    name: str, kind: type[State | Reset | Storage | End]
+) -> None:
     example = EXAMPLES[name]
     assert {field.name for field in dataclasses.fields(kind)} == set(example)
     assert as_json(kind(**example)) == example

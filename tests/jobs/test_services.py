@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from files import storage
-from jobs import services
+from jobs import services, transitions
 from jobs.models import Machine, Run, Site, Task
 from jobs.services import Refused, RunRequest
 from jobs.states import Reason, RunState
@@ -107,6 +107,18 @@ def test_a_waiting_run_is_cancelled_at_once_and_only_once(task: Task) -> None:
     run.refresh_from_db()
     assert run.finished_at == finished
     assert run.cancel_requested_by == task.owner
+
+
+def test_a_cancel_finds_a_run_that_went_back_to_the_queue_meanwhile(task: Task) -> None:
+    run = services.submit(user=task.owner, task=task, request=command())
+    seen_before = Run.objects.get(pk=run.pk)
+    transitions.advance(
+        run, RunState.STARTING, since={RunState.QUEUED}, next_attempt=True, backend="local"
+    )
+    transitions.advance(run, RunState.QUEUED, since={RunState.STARTING})
+    services.cancel(user=task.owner, run=seen_before)
+    run.refresh_from_db()
+    assert (run.state, run.reason) == (RunState.CANCELLED, Reason.CANCELLED)
 
 
 def test_a_running_run_is_only_asked_to_stop() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import signal
 from collections.abc import Iterator
-from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,11 @@ from django.conf import settings
 from django.utils import timezone
 
 from jobs import attempts, services, site
-from jobs.backends.base import Backend, BackendUnavailable, RegistryUnavailable
+from jobs.backends.base import Backend, BackendUnavailable
 from jobs.models import Machine, Run, Site, Task
 from jobs.services import RunRequest
 from jobs.states import Reason, RunState
-from jobs.supervision import observing, scheduling, supervisor
+from jobs.supervision import observing, supervisor
 from jobs.supervision.supervisor import Supervisor
 from tests.factories import make_environment, make_user
 from tests.jobs.supervising import end, log, reach, submit
@@ -192,27 +194,6 @@ def test_an_engine_that_does_not_answer_moves_nothing(
     assert end(waiting).state == RunState.SUCCEEDED
 
 
-def test_a_registry_that_is_away_keeps_a_run_in_the_queue(
-    supervision: Supervisor, task: Task, line: Unreachable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(spec: object) -> None:
-        raise RegistryUnavailable("The registry does not answer.")
-
-    monkeypatch.setattr(scheduling, "RETRY_AFTER", timedelta(seconds=1))
-    monkeypatch.setattr("jobs.supervision.launching.RETRY_AFTER", timedelta(seconds=1))
-    monkeypatch.setattr(line, "launch", refuse, raising=False)
-    run = submit(task, "echo hello")
-    until(
-        lambda: Run.objects.get(pk=run.pk).reason == Reason.REGISTRY_UNAVAILABLE,
-        "it to be back in the queue",
-    )
-    assert Run.objects.get(pk=run.pk).state == RunState.QUEUED
-    monkeypatch.delattr(line, "launch")
-    assert end(run).state == RunState.SUCCEEDED
-    assert run.attempt >= 2
-    assert log(run) == b"hello\n"
-
-
 def test_a_start_that_came_to_nothing_is_made_again_and_does_its_work_once(
     supervision: Supervisor, task: Task, line: Unreachable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,7 +211,7 @@ def test_a_start_that_came_to_nothing_is_made_again_and_does_its_work_once(
     assert (run.state, run.attempt) == (RunState.SUCCEEDED, 2)
     count = settings.RCLUSTER_STORAGE / "working_dir" / task.public_id / "output" / "count"
     assert count.read_text() == "once\n"
-    assert (attempts.folder(run.public_id, 1) / "revoked").exists()
+    assert not attempts.folder(run.public_id, 1).exists()
 
 
 def test_a_container_that_is_gone_for_certain_is_lost(supervision: Supervisor, task: Task) -> None:
@@ -243,6 +224,28 @@ def test_a_container_that_is_gone_for_certain_is_lost(supervision: Supervisor, t
         (RunState.FAILED, Reason.NODE_LOST),
         (RunState.FAILED, Reason.KILLED),
     }
+
+
+def _has_printed(run: Run, text: bytes) -> bool:
+    return log(run) == text
+
+
+def test_a_lost_run_is_repeated_only_where_its_owner_allowed_it(
+    supervision: Supervisor, task: Task
+) -> None:
+    """Whoever killed the runner itself left no word of the end: as after the loss of a machine."""
+    command = "echo x >> /output/{0}; echo up; [ $(wc -l < /output/{0}) -ge 2 ] || sleep 60"
+    once = submit(task, command.format("once"))
+    again = submit(task, command.format("again"), retry_if_lost=True)
+    for run in (once, again):
+        reach(run, RunState.RUNNING)
+        until(partial(_has_printed, run, b"up\n"), "its work to be done")
+        record = attempts.folder(run.public_id, 1) / "exit"
+        os.kill(json.loads(record.read_bytes())["pid"], signal.SIGKILL)
+    end(once)
+    assert (once.state, once.reason, once.attempt) == (RunState.FAILED, Reason.KILLED, 1)
+    end(again)
+    assert (again.state, again.attempt) == (RunState.SUCCEEDED, 2)
 
 
 def test_a_new_supervisor_takes_up_what_the_last_one_left(line: Unreachable, task: Task) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from jobs.models import Run, RunEvent
 from jobs.states import ACTIVE, FINAL, MOVES, Reason, RunState
@@ -37,6 +40,19 @@ def test_news_of_an_earlier_attempt_moves_nothing() -> None:
     )
     assert run.attempt == 2
     assert not advance(late, RunState.SUCCEEDED, since=ACTIVE)
+
+
+def test_a_run_whose_end_was_asked_for_neither_starts_nor_goes_back_to_the_queue() -> None:
+    asked = timezone.now()
+    starting = make_run(state=RunState.STARTING, cancel_requested_at=asked)
+    assert not advance(starting, RunState.QUEUED, since=ACTIVE)
+    queued = make_run(state=RunState.QUEUED, cancel_requested_at=asked)
+    assert not advance(queued, RunState.STARTING, since={RunState.QUEUED}, next_attempt=True)
+
+
+def test_clocks_that_differ_do_not_keep_a_run_from_ending() -> None:
+    run = make_run(created_at=timezone.now() + timedelta(hours=1))
+    assert advance(run, RunState.CANCELLED, since={RunState.QUEUED})
 
 
 @pytest.mark.parametrize("state", sorted(FINAL))

@@ -90,3 +90,10 @@ def small_disk(attempt: Attempt) -> Iterator[Attempt]:
     yield attempt
     attempt.close()
     subprocess.run(["umount", str(attempt.folder)], check=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Real processes that run, wait and die take their time: all of this folder is slow."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("slow")

@@ -52,11 +52,15 @@ def test_another_persons_run_does_not_exist(portal: Portal, client: Client, stra
     assert close_code(unknown, **client.headers) == 4404
 
 
-def test_a_foreign_page_gets_no_socket(portal: Portal) -> None:
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "http://localhost:1", "https://localhost", "null", ""]
+)
+def test_a_foreign_page_gets_no_socket(portal: Portal, origin: str) -> None:
+    """Another port of the same host is another page: cookies would come along."""
     with pytest.raises(InvalidStatus) as refused:
         connect(
             f"{portal.url.replace('http', 'ws', 1)}/ws/events/",
-            additional_headers={"Origin": "https://evil.example"},
+            additional_headers={"Origin": origin},
         ).__enter__()
     assert refused.value.response.status_code == 403
 
@@ -74,8 +78,10 @@ def test_changes_of_my_runs_are_told_and_strangers_hear_nothing(
         states: list[str] = []
         while "succeeded" not in states:
             event = json.loads(mine.recv(timeout=20))
-            assert (event["type"], event["run"], event["task"]) == ("run", run, task)
-            states.append(event["state"])
+            assert event["type"] == "run"
+            if event["run"] == run:  # earlier tests' Runs may be ending just now
+                assert event["task"] == task
+                states.append(event["state"])
         assert states[0] == "queued"
         with pytest.raises(TimeoutError):
             theirs.recv(timeout=0.2)

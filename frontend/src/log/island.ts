@@ -228,12 +228,19 @@ export class LogIsland {
     }
   }
 
-  private connection(now: Connection | "gone" | "signed-out"): void {
+  private connection(now: Connection | "gone" | "signed-out" | "silent"): void {
     const place = need<HTMLElement>(this.root, "[data-connection]");
     if (now === "signed-out") document.dispatchEvent(new CustomEvent("rcluster:session-ended"));
     // A first "connecting" is too short to be worth a word.
     if (now === "connecting") return;
-    const words = { open: "", closed: "", waiting: "Reconnecting…", gone: "This Run is gone.", "signed-out": "Signed out" }[now];
+    const words = {
+      open: "",
+      closed: "",
+      waiting: "Reconnecting…",
+      gone: "This Run is gone.",
+      silent: "The storage does not answer. The log goes on as soon as it does.",
+      "signed-out": "Signed out",
+    }[now];
     place.hidden = !words;
     if (place.textContent !== words) place.textContent = words;
   }

@@ -25,7 +25,12 @@ export interface EndEvent {
   size: number;
   state: string;
 }
-export type LogEvent = StateEvent | ResetEvent | EndEvent;
+/** Whether the log can be read at the moment. */
+export interface StorageEvent {
+  type: "storage";
+  answers: boolean;
+}
+export type LogEvent = StateEvent | ResetEvent | EndEvent | StorageEvent;
 
 const HEADER = 8;
 
@@ -57,6 +62,8 @@ export function eventOf(frame: string): LogEvent | null {
       };
     case "reset":
       return { type: "reset", attempt, offset: Number(event["offset"] ?? 0) };
+    case "storage":
+      return { type: "storage", answers: event["answers"] === true };
     case "end":
       return { type: "end", attempt, size: Number(event["size"] ?? 0), state: text("state") };
     default:

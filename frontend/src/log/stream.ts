@@ -12,7 +12,7 @@ export interface Sink {
   reset: (attempt: number, offset: number) => void;
   state: (event: StateEvent) => void;
   end: (event: EndEvent) => void;
-  connection: (now: Connection | "gone" | "signed-out") => void;
+  connection: (now: Connection | "gone" | "signed-out" | "silent") => void;
 }
 
 export class LogStream {
@@ -55,6 +55,8 @@ export class LogStream {
       this.attempt = event.attempt;
       this.next = event.offset;
       this.sink.reset(event.attempt, event.offset);
+    } else if (event?.type === "storage") {
+      this.sink.connection(event.answers ? "open" : "silent");
     } else if (event?.type === "end") {
       this.socket.stop();
       this.sink.end(event);

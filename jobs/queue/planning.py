@@ -1,0 +1,153 @@
+"""One pass: the line meets the machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from jobs.queue import words
+from jobs.queue.line import NOBODY, Line, Need, Person, Vector
+from jobs.queue.machines import Machines, Room
+from jobs.states import Reason
+
+NEAR = 20
+"""Runs with fewer ahead are told exactly how many, and what is missing"""
+LEVELS = (NEAR, 50, 100, 200, 500)
+"""others are told that there are at least so many, which stays true for long"""
+LIMITED = Reason.NO_ROOM
+"""the reason of a Run that waits for its person's limits"""
+
+
+@dataclass(frozen=True)
+class Wait:
+    reason: Reason
+    explanation: str
+    ahead: int
+    """Runs before it in line; for one that its person's limits hold back, of that person's"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    placements: Mapping[int, str]
+    """key of a Run -> machine, in the order in which they are due"""
+    waits: Mapping[int, Wait]
+    """those with fewer than NEAR ahead"""
+    behind: Mapping[int, int]
+    """key of a Run with more ahead -> the highest of LEVELS not above that. Runs in none of the
+    three have at least the last level ahead (in line, or waiting for their person's limits)."""
+    kept: str = ""
+    """the machine on which room is kept for the first in line"""
+
+
+def behind(ahead: int) -> str:
+    """The sentence of a Run with at least `ahead` (one of LEVELS) before it."""
+    return f"In line; at least {ahead} Runs ahead."
+
+
+def plan(
+    needs: Iterable[Need],
+    rooms: Sequence[Room],
+    people: Mapping[int, Person] | None = None,
+    *,
+    at_most: int | None = None,
+) -> Plan:
+    """Place Runs on machines, at most `at_most` of them, and explain why the others wait.
+
+    The first in line that fits nowhere now gets room kept on the machine where it fits soonest;
+    others go past it only where that can't delay it.
+    """
+    people = people or {}
+    needs = list(needs)
+    if not needs:
+        return Plan({}, {}, {})
+    names = _names(needs, rooms)
+    total = tuple(sum(room.total.get(name, 0.0) for room in rooms) for name in names)
+    line = Line(needs, people, names, total)
+    machines = Machines(rooms, line)
+    placements: dict[int, str] = {}
+    waiting: list[tuple[Need, Vector]] = []
+    room_left = len(needs) if at_most is None else at_most
+    kept_for = -1
+    for need, wants in line:
+        if room_left:
+            index = machines.best(wants)
+            if index is not None:
+                machines.take(index, wants, need.lasts)
+                placements[need.key] = rooms[index].machine
+                room_left -= 1
+                continue
+            if machines.kept is None and machines.keep(wants) is not None:
+                kept_for = need.key
+        if len(waiting) < LEVELS[-1]:
+            waiting.append((need, wants))
+        elif machines.full or not room_left:
+            break
+    waits = {
+        need.key: Wait(
+            Reason.NO_ROOM, _sentence(wants, machines, line, ahead, need.key == kept_for), ahead
+        )
+        for ahead, (need, wants) in enumerate(waiting[:NEAR])
+    }
+    levels = {need.key: level(ahead) for ahead, (need, _) in enumerate(waiting) if ahead >= NEAR}
+    for user, limited in line.limited.items():
+        person = people.get(user, NOBODY)
+        for ahead, need in enumerate(limited[:NEAR]):
+            waits[need.key] = Wait(LIMITED, _limited(need, person, ahead), ahead)
+        levels |= {need.key: level(ahead) for ahead, need in enumerate(limited) if ahead >= NEAR}
+    kept = "" if machines.kept is None else rooms[machines.kept[0]].machine
+    return Plan(placements, waits, levels, kept)
+
+
+def level(ahead: int) -> int:
+    """The highest of LEVELS not above `ahead`, which is at least NEAR."""
+    return max(each for each in LEVELS if each <= ahead)
+
+
+def _names(needs: Iterable[Need], rooms: Iterable[Room]) -> tuple[str, ...]:
+    """Every resource that plays a part, at least one."""
+    found = {"cpus": None}
+    for room in rooms:
+        found |= dict.fromkeys(room.total)
+    for need in needs:
+        if not found.keys() >= need.wants.keys():
+            found |= dict.fromkeys(need.wants)
+    return tuple(found)
+
+
+def _sentence(wants: Vector, machines: Machines, line: Line, ahead: int, is_next: bool) -> str:
+    """Why a Run in line waits, in the user's words."""
+    after = f"; {words.runs(ahead)} ahead." if ahead else "."
+    asked = {name: count for name, count in line.amounts(wants).items() if count}
+    needs = f"Needs {words.resources(asked)}"
+    nearest = machines.nearest(wants)
+    if nearest is None:
+        return f"{needs}; no machine is that large now{after}"
+    if not is_next and machines.fits_in_kept_room(wants) and machines.kept is not None:
+        where = machines.rooms[machines.kept[0]].machine
+        return f"{needs}; the room on {where} is kept for a larger Run that is next{after}"
+    free = machines.really_free(nearest)
+    if all(each <= have for each, have in zip(wants, free, strict=True)):
+        return f"{needs}; it starts in a moment{after}"
+    there = words.resources({name: line.amounts(free)[name] for name in asked})
+    if len(machines.rooms) == 1:
+        return f"{needs}; {there} are free{after}"
+    return f"{needs}; the machine with most room for it has {there} free{after}"
+
+
+def _limited(need: Need, person: Person, ahead: int) -> str:
+    """Why a Run waits that its person's limits hold back."""
+    after = f"; {words.runs(ahead)} of yours ahead." if ahead else "."
+    if person.max_running is not None and person.running >= person.max_running:
+        return f"You have {words.runs(person.running)} running, which is your limit{after}"
+    for name, most in person.most.items():
+        if need.wants.get(name, 0.0) > most:
+            return (
+                f"Needs {words.resources({name: need.wants[name]})}; your limit is "
+                f"{words.resources({name: most})} at a time{after} Cancel it and ask for less."
+            )
+    limits = [] if person.max_running is None else [words.runs(person.max_running)]
+    limits += [words.resources({name: most}) for name, most in person.most.items()]
+    return (
+        f"Your limit is {' and '.join(limits)} at a time, which your Runs that run or are ahead "
+        f"take{after}"
+    )

@@ -1,0 +1,101 @@
+"""The line as supervision reads it from the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db.models import Count, F, FloatField, Q, Window
+from django.db.models.functions import Cast, RowNumber
+
+from jobs import queue
+from jobs.backends.base import Backend
+from jobs.models import Environment, Run, RunQuerySet
+
+FEW = 8
+"""so many waiting Runs are read whole, with one statement: nobody waits for the queue's own work"""
+DEPTH = 500
+"""waiting Runs of one person that a pass looks at; at least the last of queue.LEVELS"""
+FOREVER = 10 * 365 * 24 * 3600.0
+"""counts as the time limit of a Run that has none, so that the oldest is expected to end first"""
+
+
+@dataclass
+class Waiting:
+    """The line as read from the database."""
+
+    needs: list[queue.Need] = field(default_factory=list)
+    told: dict[int, int | None] = field(default_factory=dict)
+    """key -> Run.ahead"""
+    runs: dict[int, Run] | None = None
+    """the rows themselves where they are few"""
+    suited: list[int] = field(default_factory=list)
+    unsuited: list[Environment] = field(default_factory=list)
+    complete: bool = True
+    """nobody has more than DEPTH Runs waiting"""
+
+
+def read(backend: Backend, now: datetime) -> Waiting:
+    """The Runs that could start on `backend` now, were there room."""
+    rows = Run.objects.waiting().select_related("task", "environment").order_by()[: FEW + 1]
+    runs = list(rows)
+    if len(runs) > FEW:
+        return _many(backend, now)
+    whole: dict[int, Run] = {}
+    waiting = Waiting(runs=whole)
+    for run in runs:
+        if run.environment.uses_image != backend.capabilities.images:
+            waiting.unsuited.append(run.environment)
+        elif run.not_before is None or run.not_before <= now:
+            wants = {"cpus": float(run.cpus), "memory": run.memory}
+            lasts = run.time_limit or FOREVER
+            waiting.needs.append(
+                queue.Need(run.pk, wants, run.submitted_by_id, run.priority, lasts)
+            )
+            waiting.told[run.pk] = run.ahead
+            whole[run.pk] = run
+    return waiting
+
+
+def _many(backend: Backend, now: datetime) -> Waiting:
+    """Of each person the first DEPTH, without touching the rows: index run_line has it all."""
+    waiting = Waiting()
+    queued = Run.objects.waiting().order_by().values("environment")
+    counts = dict(queued.annotate(runs=Count("pk")).values_list("environment", "runs"))
+    for environment in Environment.objects.filter(pk__in=counts):
+        if environment.uses_image == backend.capabilities.images:
+            waiting.suited.append(environment.pk)
+        else:
+            waiting.unsuited.append(environment)
+    runs = ready(waiting, now)
+    if sum(counts.values()) > DEPTH:
+        waiting.complete = False
+        order = (F("priority").desc(), F("id").asc())
+        nth = Window(RowNumber(), partition_by=F("submitted_by"), order_by=order)
+        runs = runs.annotate(nth=nth).filter(nth__lte=DEPTH)
+    rows = runs.values_list(
+        "pk",
+        "submitted_by",
+        "priority",
+        # As a number at once: making Decimals would take half of the pass.
+        Cast("cpus", FloatField()),
+        "memory",
+        "time_limit",
+        "ahead",
+    )
+    shared: dict[tuple[float, int], dict[str, float]] = {}
+    for key, user, priority, cpus, memory, time_limit, ahead in rows.iterator(2000):
+        wants = shared.get((cpus, memory))
+        if wants is None:
+            wants = shared[cpus, memory] = {"cpus": cpus, "memory": memory}
+        waiting.needs.append(queue.Need(key, wants, user, priority, time_limit or FOREVER))
+        waiting.told[key] = ahead
+    return waiting
+
+
+def ready(waiting: Waiting, now: datetime) -> RunQuerySet:
+    """Those that may start now and that the backend can run."""
+    due = Run.objects.waiting().order_by()
+    due = due.filter(Q(not_before__isnull=True) | Q(not_before__lte=now))
+    # Only where it changes anything: it would lead SQLite away from the index that has it all.
+    return due.filter(environment__in=waiting.suited) if waiting.unsuited else due

@@ -1,0 +1,104 @@
+"""The moments at which a fault strikes: each brings a Run there, strikes, and lets it go on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from tests.chaos import rig
+from tests.chaos.scene import Part, Scene
+from tests.chaos.scripts import PRINTING, QUICK, STOPPING, gated
+
+GATE, FILLER_GATE = "gate", "filler-gate"
+START_TAKES = {"local": 0.12, "docker": 0.8}
+"""seconds from the attempt's folder to the script's first line, about"""
+
+Moment = Callable[[Scene], Part]
+"""Returns the Run that the case is about."""
+
+
+def just_submitted(scene: Scene) -> Part:
+    """The answer 201 has just arrived."""
+    part = scene.submit(QUICK)
+    scene.strike(part)
+    return part
+
+
+def queued(scene: Scene) -> Part:
+    """It waits behind a Run that holds all CPUs (which is the one hit, if Runs are hit)."""
+    filler = scene.submit(gated(FILLER_GATE), cpus=rig.CPUS)
+    scene.wait_printed(filler, b"started")
+    part = scene.submit(QUICK)
+    scene.wait_state(part, "queued", "no_room")
+    scene.strike(filler)
+    if not scene.fault.ends_the_run:
+        scene.still(filler, {"running"})
+        scene.still(part, {"queued"})
+    scene.open(FILLER_GATE)
+    return part
+
+
+def starting(scene: Scene) -> Part:
+    """Anywhere, by chance, between its placement and its first line."""
+    part = scene.submit(gated(GATE))
+    scene.wait_placed(part)
+    # The moment is a time, not a condition.
+    time.sleep(scene.random.uniform(0, START_TAKES[scene.rig.backend]))
+    scene.strike(part)
+    scene.open(GATE)
+    return part
+
+
+def running(scene: Scene) -> Part:
+    """It runs and waits at a gate, so it is still there afterwards."""
+    part = scene.submit(gated(GATE))
+    scene.wait_printed(part, b"started")
+    scene.wait_state(part, "running", "")
+    scene.strike(part)
+    if not scene.fault.ends_the_run:
+        scene.still(part, {"running"})
+    scene.open(GATE)
+    return part
+
+
+def printing(scene: Scene) -> Part:
+    """In the middle of 3,000 lines within two seconds."""
+    part = scene.submit(PRINTING)
+    scene.wait_size(part, scene.random.randint(100, len(PRINTING.output) // 2))
+    scene.strike(part)
+    return part
+
+
+def finishing(scene: Scene) -> Part:
+    """The gate is opened at the same time: it ends during the outage."""
+    part = scene.submit(gated(GATE))
+    scene.wait_printed(part, b"started")
+    scene.wait_state(part, "running", "")
+    scene.open(GATE)
+    time.sleep(scene.random.uniform(0, 0.08))
+    scene.strike(part)
+    return part
+
+
+def cancelling(scene: Scene) -> Part:
+    """Its cancel was accepted; it has not heard of it, or is busy with its last second."""
+    part = scene.submit(STOPPING)
+    scene.wait_printed(part, b"waiting")
+    scene.wait_state(part, "running", "")
+    part.cancelled = scene.rig.cancel(part.run)
+    assert part.cancelled
+    if scene.random.random() < 0.5:
+        scene.wait_printed(part, b"caught")
+    scene.strike(part)
+    return part
+
+
+MOMENTS: dict[str, Moment] = {
+    "just submitted": just_submitted,
+    "queued": queued,
+    "starting": starting,
+    "running": running,
+    "printing": printing,
+    "finishing": finishing,
+    "cancelling": cancelling,
+}

@@ -1,0 +1,52 @@
+"""Each fault at each moment of a Run's life."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.chaos.cases import Case
+from tests.chaos.moments import MOMENTS
+from tests.chaos.report import Report
+from tests.chaos.rig import Rig
+from tests.chaos.scene import Scene
+from tests.chaos.verdict import judge
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
+
+CLEAN_WITHIN = 30.0
+"""seconds for the last trace of a Run to go"""
+
+
+def test_case(case: Case, rig: Rig, chance: random.Random, report: Report) -> None:
+    rig.wait_whole()
+    before = rig.wait_clean(seconds=CLEAN_WITHIN)
+    assert not before, f"left by an earlier case: {before}"
+    scene = Scene(rig, case.fault, chance, task=rig.client.create_task(case.name))
+    completed = False
+    try:
+        part = MOMENTS[case.moment](scene)
+        verdicts = []
+        for each in scene.parts:
+            allowed = case.allowed if each is part else case.allowed_for_filler
+            verdicts.append(judge(scene.collect(each), allowed))
+        left = rig.wait_clean(seconds=CLEAN_WITHIN)
+        hidden = rig.disk.hidden()
+        completed = True
+    finally:
+        if not completed:
+            report.broke_off(case.backend, case.fault.name, case.moment)
+        scene.close()
+    report.add(
+        case.backend,
+        case.fault.name,
+        case.moment,
+        faults=int(scene.hit),
+        verdicts=verdicts,
+        leftovers=len(left) + len(hidden),
+    )
+    problems = [problem for verdict in verdicts for problem in verdict.problems]
+    problems += [f"LEFT: {each}" for each in left]
+    problems += [f"LEFT below the storage's mount point: {each}" for each in hidden]
+    assert not problems, "\n".join(problems)
