@@ -41,6 +41,8 @@ class Reason(enum.StrEnum):
     """Just accepted; the next pass, within a second, looks at it."""
     NO_ROOM = "no_room"
     """No machine has the CPUs and memory free."""
+    USER_LIMIT = "user_limit"
+    """Its owner already has as much running as the administrator allows."""
     BACKEND_UNAVAILABLE = "backend_unavailable"
     """The engine that starts containers does not answer."""
     REGISTRY_UNAVAILABLE = "registry_unavailable"

@@ -14,8 +14,6 @@ NEAR = 20
 """Runs with fewer ahead are told exactly how many, and what is missing"""
 LEVELS = (NEAR, 50, 100, 200, 500)
 """others are told that there are at least so many, which stays true for long"""
-LIMITED = Reason.NO_ROOM
-"""the reason of a Run that waits for its person's limits"""
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def plan(
     for user, limited in line.limited.items():
         person = people.get(user, NOBODY)
         for ahead, need in enumerate(limited[:NEAR]):
-            waits[need.key] = Wait(LIMITED, _limited(need, person, ahead), ahead)
+            waits[need.key] = Wait(Reason.USER_LIMIT, _limited(need, person, ahead), ahead)
         levels |= {need.key: level(ahead) for ahead, need in enumerate(limited) if ahead >= NEAR}
     kept = "" if machines.kept is None else rooms[machines.kept[0]].machine
     return Plan(placements, waits, levels, kept)

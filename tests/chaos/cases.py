@@ -61,7 +61,7 @@ def cases(*, postgresql: bool, backends: Sequence[str] = BACKENDS) -> list[Case]
         if backend in fault.backends and (postgresql or not fault.needs_postgresql)
         for moment in MOMENTS
         # There is no container yet.
-        if not (fault.ends_the_run and moment == "just submitted")
+        if not (fault.ends_the_run and moment in ("just submitted", "meanwhile"))
     ]
 
 

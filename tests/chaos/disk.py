@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -70,13 +71,16 @@ class Disk:
             _run("fsfreeze", "--unfreeze", str(self.disk))
             self._frozen = False
 
-    def hidden(self) -> list[str]:
-        """What was written below the mount point while nothing was mounted there."""
+    def take_hidden(self) -> list[str]:
+        """What was written below the mount point while nothing was mounted there; removes it."""
         mounted = self._mounted
         if mounted:
             self.vanish()
         try:
-            return sorted(entry.name for entry in self.storage.iterdir())
+            found = sorted(self.storage.iterdir())
+            for each in found:
+                shutil.rmtree(each)
+            return [each.name for each in found]
         finally:
             if mounted:
                 self.come_back()

@@ -24,6 +24,14 @@ def just_submitted(scene: Scene) -> Part:
     return part
 
 
+def meanwhile(scene: Scene) -> Part:
+    """While the fault lasts; a portal that is away, or says no, is asked again until it says yes."""
+    scene.strike(None, meanwhile=lambda: scene.try_to_submit(QUICK))
+    if not scene.parts:
+        scene.submit(QUICK)
+    return scene.parts[0]
+
+
 def queued(scene: Scene) -> Part:
     """It waits behind a Run that holds all CPUs (which is the one hit, if Runs are hit)."""
     filler = scene.submit(gated(FILLER_GATE), cpus=rig.CPUS)
@@ -95,6 +103,7 @@ def cancelling(scene: Scene) -> Part:
 
 MOMENTS: dict[str, Moment] = {
     "just submitted": just_submitted,
+    "meanwhile": meanwhile,
     "queued": queued,
     "starting": starting,
     "running": running,

@@ -72,17 +72,27 @@ class Scene:
         folder = self.rig.attempt_folder(part.run, 1)
         until(folder.exists, f"{part.run} to be placed", seconds=PATIENCE, every=0.001)
 
-    def strike(self, victim: Part) -> None:
+    def try_to_submit(self, script: Script) -> None:
+        """No part comes of it if the portal is away or says no: then there is no Run to look after."""
+        run = self.rig.submit(self.task, script.command, CPUS)
+        if run is not None:
+            self.parts.append(Part(run, script, self.rig.listen(run)))
+
+    def strike(self, victim: Part | None, *, meanwhile: Callable[[], None] | None = None) -> None:
         """Break it, wait as long as it lasts, mend it, wait until the portal answers again."""
-        at = Strike(self.rig, victim.run)
+        at = Strike(self.rig, victim.run if victim else "")
         try:
             self.fault.strike(at)
+            began = time.monotonic()
+            if meanwhile is not None:
+                meanwhile()
             # The outage has a length; nothing is waited for.
-            time.sleep(self.fault.lasts)
+            time.sleep(max(0.0, began + self.fault.lasts - time.monotonic()))
         finally:
             self.fault.mend(at)
         self.hit = at.hit
-        victim.was_killed = self.fault.ends_the_run and at.hit
+        if victim is not None:
+            victim.was_killed = self.fault.ends_the_run and at.hit
         self.rig.wait_ready()
         self.recovered_at = time.monotonic()
 

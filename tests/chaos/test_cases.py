@@ -32,7 +32,7 @@ def test_case(case: Case, rig: Rig, chance: random.Random, report: Report) -> No
             allowed = case.allowed if each is part else case.allowed_for_filler
             verdicts.append(judge(scene.collect(each), allowed))
         left = rig.wait_clean(seconds=CLEAN_WITHIN)
-        hidden = rig.disk.hidden()
+        hidden = rig.disk.take_hidden()
         completed = True
     finally:
         if not completed:

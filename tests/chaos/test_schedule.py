@@ -28,7 +28,7 @@ def test_random_schedule(
     try:
         schedule.play()
         verdicts = schedule.judge()
-        left = rig.wait_clean(seconds=CLEAN_WITHIN) + rig.disk.hidden()
+        left = rig.wait_clean(seconds=CLEAN_WITHIN) + rig.disk.take_hidden()
         completed = True
     finally:
         if not completed:
