@@ -91,7 +91,9 @@ class LocalBackend:
 
     def _notes(self) -> tuple[str, ...]:
         if self._hierarchies:
-            notes = [f"Limits: {cgroups.describe(self._hierarchies)}."]
+            notes = [
+                f"The kernel keeps a Run to its limits ({cgroups.describe(self._hierarchies)})."
+            ]
         else:
             why = "no cgroup can be made here" if self._root else "not started as root"
             notes = [f"Memory is limited for each process, not for a Run as a whole: {why}."]

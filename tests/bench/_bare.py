@@ -163,5 +163,7 @@ class BareBubblewrap:
 def _child_pid(info: int) -> int:
     text = ""
     while not (found := re.search(r'"child-pid": (\d+)', text)):
-        text += os.read(info, 4096).decode()
+        more = os.read(info, 4096).decode()
+        assert more, "bwrap ended before it had a child"
+        text += more
     return int(found[1])

@@ -139,5 +139,8 @@ def _through_the_portal(client: Client, task: str, runs: int) -> None:
 
 
 def _four_at_a_time(runs: int, run: Callable[[int], None]) -> None:
+    def one(number: int) -> None:
+        run(number % AT_ONCE)
+
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda number: run(number % AT_ONCE), range(runs)))
+        list(pool.map(one, range(runs)))

@@ -91,11 +91,11 @@ class Engine:
                 self._docker("rm", "--force", line.split()[0], check=False)
             process.terminate()
             process.wait(timeout=60)
-        with suppress(subprocess.CalledProcessError):
-            # The engine mounts its data on itself and, with live-restore, leaves that behind.
-            subprocess.run(
-                ["umount", "--lazy", str(self._folder / "data")], check=True, capture_output=True
-            )
+        # The engine mounts its data on itself and, with live-restore, leaves that behind, and
+        # the networks of containers that ended while it was away.
+        for mount in (self._folder / "data", *(self._folder / "exec" / "netns").glob("*")):
+            with suppress(subprocess.CalledProcessError):
+                subprocess.run(["umount", "--lazy", str(mount)], check=True, capture_output=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _docker(

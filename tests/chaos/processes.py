@@ -40,7 +40,13 @@ def left(*, known: Collection[int], trees: Collection[int]) -> dict[int, str]:
                     os.waitpid(pid, os.WNOHANG)
         elif pid not in known:
             found[pid] = _command(pid)
-    return found
+    return {
+        pid: command
+        for pid, command in found.items()
+        # Docker's own: what it forgets of a shim when it is killed in the middle of a start.
+        # A shim that still has a container has a child.
+        if not ("containerd-shim" in command and not children.get(pid))
+    }
 
 
 def _children() -> dict[int, list[tuple[int, str]]]:
