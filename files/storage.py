@@ -52,6 +52,17 @@ def owner() -> tuple[int, int]:
     return account.pw_uid, account.pw_gid
 
 
+class StorageAway(OSError):
+    """Where the storage should be there is something else, most likely an empty mount point."""
+
+
+def check_present() -> None:
+    """Raises StorageAway unless Tasks' folders are here: what was written now would be hidden below
+    the storage once it is back. True of every storage that holds a Run."""
+    if not (storage_root() / "working_dir").is_dir():
+        raise StorageAway(errno.ENOENT, "the storage is not there: is it mounted?")
+
+
 def task_dir(task_id: str) -> Path:
     """The folder of a Task, by its public id."""
     if not _TASK_ID.fullmatch(task_id):

@@ -54,6 +54,7 @@ def prepare(
     away), and AttemptTaken rather than touch a folder in which a container works: we may be a
     process that lost its lease and does not know it yet.
     """
+    storage.check_present()
     path = folder(run, attempt)
     if path.exists():
         if revoke(run, attempt) is Permit.TAKEN and _was_started(path):
@@ -92,8 +93,7 @@ def permit(run: str, attempt: int) -> Permit:
     try:
         names = set(os.listdir(folder(run, attempt)))  # noqa: PTH208 - also refreshes NFS's cache
     except FileNotFoundError:
-        if not (storage.storage_root() / "runs").is_dir():
-            raise  # The storage is away: nobody knows.
+        storage.check_present()
         return Permit.TAKEN
     if PERMIT in names:
         return Permit.OPEN

@@ -41,6 +41,14 @@ def valkey() -> Iterator[None]:
         process.terminate()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def storage_present() -> None:
+    """As a set-up and a first Task leave it."""
+    from files import storage
+
+    storage.own(storage.storage_root() / "working_dir", 0o755)
+
+
 @pytest.fixture(scope="session")
 def runner_build() -> Path:
     """The folder of rcluster-run and rcluster-enter, compiled when their sources are newer."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+from pathlib import Path
 
 import pytest
+from pytest_django import Settings
 
 from accounts.ids import new_public_id
 from jobs import attempts
@@ -97,3 +99,15 @@ def test_whatever_a_script_puts_in_the_records_place_is_no_record(run: str, put:
         with socket.socket(socket.AF_UNIX) as server:
             server.bind(str(path))
     assert attempts.read_record(run, 1) is None
+
+
+def test_nothing_is_written_where_the_storage_is_not_mounted(
+    run: str, tmp_path: Path, settings: Settings
+) -> None:
+    """An empty mount point is not the storage: nobody can tell what became of a permit, either."""
+    settings.RCLUSTER_STORAGE = tmp_path
+    with pytest.raises(OSError, match="is it mounted"):
+        attempts.prepare(run, 2, script_name="", script_text="", stdin=None)
+    with pytest.raises(OSError, match="is it mounted"):
+        attempts.revoke(run, 1)
+    assert list(tmp_path.iterdir()) == []
