@@ -65,7 +65,8 @@ STAGES = {
     "browser": (BROWSER,),
     "chaos": (CHAOS,),
     "nfs": (NFS,),
-    "all": (SQLITE, POSTGRESQL, DOCKER, BROWSER, CHAOS_SAMPLE),
+    "chaos-sample": (CHAOS_SAMPLE,),
+    "all": (SQLITE, POSTGRESQL, DOCKER, BROWSER),
 }
 CHAOS_OPTIONS = ("--seconds", "--seed", "--backend")
 """What `./rcluster test chaos` also takes, each with a value."""
