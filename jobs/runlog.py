@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from files import storage
 from files.safe import SafeFolder, UnsafePath
 from jobs import attempts
 
@@ -84,6 +85,8 @@ def look(
             data = os.pread(file.fileno(), wanted, offset) if wanted > 0 else b""
             return Look(size, offset, data, _pace(file.fileno()))
     except (FileNotFoundError, PermissionError, UnsafePath):
+        # A log that can't be seen is not an empty one.
+        storage.check_present()
         return Look(0, 0, b"")
 
 

@@ -223,6 +223,8 @@ class DockerBackend:
                     f"The image {spec.image} is not on this machine any more."
                 ) from error
             except errors.APIError as error:
+                if not spec.attempt_dir.is_dir():
+                    raise BackendUnavailable("The storage is away: is it mounted?") from error
                 raise LaunchFailed(f"Docker can't start the container: {_words(error)}") from error
 
     def _start(self, client: docker.APIClient, handle: str) -> None:

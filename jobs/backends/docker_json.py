@@ -105,8 +105,8 @@ def read_status(handle: str, found: dict[str, Any]) -> ContainerStatus:
     state = found["State"]
     life = LIVES.get(state["Status"], Life.RUNNING)
     exit_code = state["ExitCode"] if life is Life.ENDED else None
-    if exit_code == LOST_EXIT and not _left_word(found):
-        exit_code = None
+    if exit_code == LOST_EXIT:
+        exit_code = _recorded_exit(found)
     return ContainerStatus(
         handle=handle,
         life=life,
@@ -118,14 +118,15 @@ def read_status(handle: str, found: dict[str, Any]) -> ContainerStatus:
     )
 
 
-def _left_word(found: dict[str, Any]) -> bool:
-    """Did the runner write its last record? It always does before it exits, also with 255."""
+def _recorded_exit(found: dict[str, Any]) -> int | None:
+    """What the runner wrote in its last record, which it always does before it exits, also with 255.
+    The engine says 255 as well of an end that it did not see. None: nobody knows."""
     folders = [m["Source"] for m in found.get("Mounts", ()) if m.get("Destination") == ATTEMPT_DIR]
     try:
         record = read_record(Path(folders[0])) if folders else None
     except OSError as error:
         raise BackendUnavailable(f"The storage does not answer: {error.strerror}.") from error
-    return record is not None and record.ended
+    return record.exit_code if record is not None else None
 
 
 def _time(text: str | None) -> float | None:

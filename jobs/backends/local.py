@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 
 EXIT_NEVER_RAN = 125
 PIDS_LIMIT = 4096
+STORAGE_AWAY = "The storage is away: is it mounted?"
 CLAIM_WITHIN = 15.0
 """seconds that a launch waits for the runner's claim; slirp4netns alone gets 10"""
 UNNOTED_FOR = 15.0
@@ -157,6 +158,8 @@ class LocalBackend:
         known = self._state.entry(spec.handle)
         if known is not None and self._status(known).life is not Life.CREATED:
             return
+        if not spec.attempt_dir.is_dir():
+            raise BackendUnavailable(STORAGE_AWAY)
         self._check(spec)
         entry = self._note(spec)
         group = self._group(spec.handle)
@@ -242,7 +245,8 @@ class LocalBackend:
 
     def _await_claim(self, entry: Entry, who: Process) -> None:
         """Until the runner has claimed the attempt, a few milliseconds. Raises LaunchFailed if it
-        ended with its permit still there, which means that it could not even begin."""
+        ended with its permit still there and says why: it could not even begin. Without a word, it
+        was killed, or the storage went away under it: raises BackendUnavailable, try again."""
         deadline = time.monotonic() + CLAIM_WITHIN
         ended = select.poll()
         fd = who.open()
@@ -255,8 +259,17 @@ class LocalBackend:
         finally:
             if fd is not None:
                 os.close(fd)
-        if not self._alive(who) and self._record(entry) is None and _has_permit(entry):
-            raise LaunchFailed(f"The sandbox can't be made: {entry.errors() or 'no word why'}")
+        if self._alive(who) or self._record(entry) is not None:
+            return
+        if not entry.attempt_dir.is_dir():
+            # What it complained of is no fault of the Run's.
+            entry.errors_file.unlink(missing_ok=True)
+            raise BackendUnavailable(STORAGE_AWAY)
+        if _has_permit(entry):
+            words = entry.errors()
+            if not words:
+                raise BackendUnavailable("The runner was ended before it could begin.")
+            raise LaunchFailed(f"The sandbox can't be made: {words}")
 
     def status(self, handle: str) -> ContainerStatus | None:
         entry = self._state.entry(handle)

@@ -139,11 +139,19 @@ def log_of(run: Run) -> dict[str, Any]:
         "run": run.public_id,
         "number": run.number,
         "attempt": run.attempt,
-        "size": runlog.size(run.public_id, run.attempt),
+        "size": _log_size(run),
         "final": run.is_final,
         "page": run.get_absolute_url(),
         "script": run.script_path,
     }
+
+
+def _log_size(run: Run) -> int:
+    """0 while the storage is away: the page comes, and its log says so by itself."""
+    try:
+        return runlog.size(run.public_id, run.attempt)
+    except OSError:
+        return 0
 
 
 def _entries(task: Task, area: str) -> list[Entry]:

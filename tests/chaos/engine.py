@@ -13,7 +13,7 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from tests.chaos.processes import left
+from tests.chaos.processes import children_of, forgotten_shims, left
 from tests.waiting import until
 
 START = 60.0
@@ -91,12 +91,20 @@ class Engine:
                 self._docker("rm", "--force", line.split()[0], check=False)
             process.terminate()
             process.wait(timeout=60)
+        self._end_forgotten()
         # The engine mounts its data on itself and, with live-restore, leaves that behind, and
         # the networks of containers that ended while it was away.
         for mount in (self._folder / "data", *(self._folder / "exec" / "netns").glob("*")):
             with suppress(subprocess.CalledProcessError):
                 subprocess.run(["umount", "--lazy", str(mount)], check=True, capture_output=True)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _end_forgotten(self) -> None:
+        """What the engine lost sight of when it was killed (see processes.py)."""
+        for pid in forgotten_shims(str(self._folder)):
+            for each in (*children_of(pid), pid):
+                with suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGKILL)
 
     def _docker(
         self, *words: str, check: bool = True, timeout: float = 30

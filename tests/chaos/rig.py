@@ -47,7 +47,7 @@ class Rig:
         self.folder.chmod(0o755)
         self.disk = Disk(self.folder)
         processes.adopt_orphans()
-        self._known = processes.direct_children()
+        self._known = processes.children_of(os.getpid())
         try:
             self._build(database)
         except BaseException:

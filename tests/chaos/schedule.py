@@ -115,8 +115,13 @@ class Schedule:
 
     def _cancel_who_waits(self) -> None:
         for part in self.parts.values():
-            if part.script is STOPPING and not part.cancelled and b"waiting" in self._log(part, 1):
+            if part.script is STOPPING and not part.cancelled and self._waits(part):
                 part.cancelled = self._rig.cancel(part.run)
+
+    def _waits(self, part: Part) -> bool:
+        """In whichever attempt: one may have come to nothing before it began."""
+        attempts = self._rig.attempt_folder(part.run, 1).parent.glob("*/")
+        return any(b"waiting" in self._log(part, int(folder.name)) for folder in attempts)
 
     # What breaks.
 
@@ -208,4 +213,7 @@ class Schedule:
 
     def _log(self, part: Part, attempt: int) -> bytes:
         path = self._rig.attempt_folder(part.run, attempt) / "log"
-        return path.read_bytes() if path.exists() else b""
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return b""
