@@ -58,6 +58,11 @@ class Environment(models.Model):
     pull_policy = models.CharField(
         max_length=10, choices=PullPolicy.choices, default=PullPolicy.ALWAYS
     )
+    constraints = models.CharField(
+        max_length=500,
+        blank=True,
+        help_text="Only machines with these attributes, for example: disk:ssd, zone:a",
+    )
     is_default = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     retired_at = models.DateTimeField(
@@ -129,7 +134,31 @@ class Machine(models.Model):
     backend = models.CharField(max_length=20)
     cpus = models.DecimalField(max_digits=8, decimal_places=2)
     memory = models.BigIntegerField(help_text="bytes")
-    heard_at = models.DateTimeField()
+    node = models.CharField(
+        max_length=200, blank=True, help_text="the backend's own id of it, which a restart may change"
+    )
+    attributes = models.JSONField(default=dict, help_text='name -> value, for example {"disk": "ssd"}')
+    free_cpus = models.DecimalField(
+        max_digits=8, decimal_places=2, null=True, help_text="empty: what our Runs leave"
+    )
+    free_memory = models.BigIntegerField(null=True, help_text="bytes; empty: what our Runs leave")
+    present = models.BooleanField(default=True, help_text="The backend knows it and it answers.")
+    note = models.TextField(blank=True, help_text="why it gets no Runs just now, in a sentence")
+    heard_at = models.DateTimeField(help_text="when it was last known to answer")
+    drained_at = models.DateTimeField(
+        null=True, blank=True, help_text="Set: it gets no new Runs; those on it go on."
+    )
+    drained_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    lost_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Set: an administrator says that Runs placed there before this are gone.",
+    )
+    lost_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
 
     class Meta:
         ordering = ("name",)
@@ -262,6 +291,9 @@ class Run(models.Model):
     cpus = models.DecimalField(max_digits=6, decimal_places=2)
     memory = models.BigIntegerField(help_text="bytes")
     time_limit = models.PositiveIntegerField(help_text="seconds; 0: none")
+    constraints = models.CharField(
+        max_length=500, blank=True, help_text="attributes that its machine must have: disk:ssd, zone:a"
+    )
     priority = models.SmallIntegerField(default=0)
     retry_if_lost = models.BooleanField(default=False)
 
@@ -286,6 +318,9 @@ class Run(models.Model):
     attempt = models.PositiveIntegerField(default=0, editable=False)
     backend = models.CharField(max_length=20, blank=True, editable=False)
     machine = models.CharField(max_length=200, blank=True, editable=False)
+    node = models.CharField(
+        max_length=200, blank=True, editable=False, help_text="the backend's own id of the machine"
+    )
     image_digest = models.CharField(max_length=600, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     not_before = models.DateTimeField(
@@ -339,6 +374,11 @@ class Run(models.Model):
                 ),
                 condition=Q(state="queued"),
                 name="run_line",
+            ),
+            models.Index(
+                fields=("id",),
+                condition=Q(state="queued") & ~Q(constraints=""),
+                name="run_waiting_constrained",
             ),
             # SQLite finds no partial index behind state IN (...), but this one.
             models.Index(
@@ -514,3 +554,16 @@ class Lease(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.holder} ({self.epoch})"
+
+
+class BackendNote(models.Model):
+    """What a backend must remember across restarts and machines: Mesos' framework id, for one."""
+
+    key = models.CharField(max_length=100, primary_key=True)
+    value = models.TextField()
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=~Q(key=""), name="backendnote_has_a_key"),)
+
+    def __str__(self) -> str:
+        return self.key

@@ -49,9 +49,15 @@ class Life(enum.StrEnum):
 
     CREATED = "created"
     """Exists, its process has not been started."""
+    STAGING = "staging"
+    """A machine has it in hand, and it does not run yet: its image may still be pulled there."""
     RUNNING = "running"
+    UNREACHABLE = "unreachable"
+    """Its machine gives no word: it goes on as far as anybody knows."""
     ENDED = "ended"
     """Its process is gone; the exit status can be trusted."""
+    GONE = "gone"
+    """Positive word that it is no more or never was, and none of how it ended."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,36 @@ class Offer:
     cpus: float
     memory: int
     """bytes"""
+    node: str = ""
+    """The backend's own id of the machine, kept with each Run that is placed there."""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MachineReport:
+    """One machine as the cluster page shows it."""
+
+    name: str
+    cpus: float
+    memory: int
+    """bytes, in all"""
+    node: str = ""
+    free_cpus: float | None = None
+    """not used by anybody, also not by others; None: what our Runs leave"""
+    free_memory: int | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    present: bool = True
+    """It answers; False: the backend knows it, and has no word from it."""
+    note: str = ""
+    """Why it gets no Runs just now, in a sentence."""
+
+
+def reports_of(offers: Sequence[Offer]) -> list[MachineReport]:
+    """The machines of a backend that has all of them to itself."""
+    return [
+        MachineReport(each.machine, each.cpus, each.memory, each.node, attributes=each.attributes)
+        for each in offers
+    ]
 
 
 @dataclass(frozen=True)
@@ -116,6 +152,9 @@ class ContainerSpec:
     """bytes; 0 means no cap"""
     uid: int = 1000
     gid: int = 1000
+    machine: str = ""
+    """Where the queue placed it: a name from `offers()`; backends of one machine need not look."""
+    node: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,6 +176,10 @@ class ContainerStatus:
     """bytes, of the container as a whole, where the backend knows"""
     error: str = ""
     """The engine's own words when it could not start the process."""
+    sentence: str = ""
+    """For people, where there is more to say than `life`: since when there is no word, why gone."""
+    receipt: str = ""
+    """Not empty: the engine repeats this status until `settled()` is called with it."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +219,9 @@ class Backend(Protocol):
     def offers(self) -> list[Offer]:
         """What the machines could give to Runs, now."""
 
+    def machines(self) -> list[MachineReport]:
+        """Every machine there is, also one that gives nothing now."""
+
     def resolve(self, image: str, *, pull: str, on_phase: OnPhase, timeout: float) -> str:
         """Turn an Environment's image into what will be launched: a digest, or the image id.
 
@@ -191,8 +237,15 @@ class Backend(Protocol):
     def status(self, handle: str) -> ContainerStatus | None:
         """None is positive word: the engine answers and knows no such container."""
 
-    def containers(self) -> dict[str, ContainerStatus]:
-        """All containers of this installation, running or ended, by handle."""
+    def containers(self, known: Mapping[str, str] | None = None) -> dict[str, ContainerStatus]:
+        """All containers of this installation, running or ended, by handle.
+
+        `known`: handle -> node of those that the caller believes in, for an engine that must be
+        asked by name. One that is not in the answer is gone for certain.
+        """
+
+    def settled(self, status: ContainerStatus) -> None:
+        """The database has what `status` said, or needs it no more: never said before that."""
 
     def stop(self, handle: str, *, grace: float) -> None:
         """Ask it to stop: TERM to the runner, which gives the command `grace` seconds, then KILL.

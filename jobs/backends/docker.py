@@ -9,7 +9,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,11 @@ from jobs.backends.base import (
     ImageNotFound,
     LaunchFailed,
     Life,
+    MachineReport,
     Notify,
     Offer,
     OnPhase,
+    reports_of,
 )
 from jobs.backends.docker_json import (
     LABEL_INSTALLATION,
@@ -202,6 +204,9 @@ class DockerBackend:
         self._capacity = (time.monotonic(), offer)
         return [offer]
 
+    def machines(self) -> list[MachineReport]:
+        return reports_of(self.offers())
+
     def resolve(self, image: str, *, pull: str, on_phase: OnPhase, timeout: float) -> str:
         return resolve_image(
             _Images(self._engine), image, pull=pull, on_phase=on_phase, timeout=timeout
@@ -268,7 +273,7 @@ class DockerBackend:
                 return None
         return read_status(handle, found)
 
-    def containers(self) -> dict[str, ContainerStatus]:
+    def containers(self, known: Mapping[str, str] | None = None) -> dict[str, ContainerStatus]:
         with self._engine("list") as client, _no_refusal():
             listed = client.containers(all=True, filters=self._filters())
         seen: dict[str, ContainerStatus] = {}
@@ -277,13 +282,16 @@ class DockerBackend:
             handle = each["Names"][0].removeprefix("/")
             life = LIVES.get(each["State"], Life.RUNNING)
             # The list says neither exit code nor times: asked for once per change of life.
-            known: ContainerStatus | None = self._seen.get(each["Id"])
-            if known is None or known.life is not life or life is Life.CREATED:
-                known = self.status(handle)
-            if known is not None:
-                seen[each["Id"]] = result[handle] = known
+            told: ContainerStatus | None = self._seen.get(each["Id"])
+            if told is None or told.life is not life or life is Life.CREATED:
+                told = self.status(handle)
+            if told is not None:
+                seen[each["Id"]] = result[handle] = told
         self._seen = seen
         return result
+
+    def settled(self, status: ContainerStatus) -> None:
+        """The engine keeps an ended container until it is removed."""
 
     def stop(self, handle: str, *, grace: float) -> None:
         """The runner got its grace at launch; `grace` is for backends whose runner did not."""

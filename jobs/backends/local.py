@@ -18,6 +18,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from jobs.backends import cgroups
@@ -30,9 +31,11 @@ from jobs.backends.base import (
     Health,
     LaunchFailed,
     Life,
+    MachineReport,
     Notify,
     Offer,
     OnPhase,
+    reports_of,
 )
 from jobs.backends.exit_record import ExitRecord, read_record
 from jobs.backends.local_state import Entry, State
@@ -147,6 +150,9 @@ class LocalBackend:
                 memory=self._memory if self._memory else memory * 9 // 10,
             )
         ]
+
+    def machines(self) -> list[MachineReport]:
+        return reports_of(self.offers())
 
     def resolve(self, image: str, *, pull: str, on_phase: OnPhase, timeout: float) -> str:
         """There are no images here."""
@@ -275,8 +281,11 @@ class LocalBackend:
         entry = self._state.entry(handle)
         return None if entry is None else self._status(entry)
 
-    def containers(self) -> dict[str, ContainerStatus]:
+    def containers(self, known: Mapping[str, str] | None = None) -> dict[str, ContainerStatus]:
         return {entry.handle: self._status(entry) for entry in self._state.entries()}
+
+    def settled(self, status: ContainerStatus) -> None:
+        """The entry is kept until it is removed."""
 
     def _status(self, entry: Entry) -> ContainerStatus:
         # Life first, record second: a record that is not final by then never will be.

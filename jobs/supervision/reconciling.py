@@ -32,7 +32,7 @@ class Reconciler:
         launching = self._under_way()
         rows = list(Run.objects.active().filter(backend=backend.name).as_supervised())
         try:
-            containers = backend.containers()
+            containers = backend.containers({run.handle: run.node for run in rows})
         except BackendUnavailable as error:
             _no_word(rows, error)
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from typing import Any
 
 from django.db import DatabaseError, close_old_connections
 from django.utils import timezone
@@ -169,15 +170,31 @@ class Supervisor:
 def _note_machines(backend: Backend) -> None:
     """What pages show of machines, and what submit() refuses by."""
     try:
-        offers = backend.offers()
+        reports = backend.machines()
     except BackendUnavailable:
         return
-    for offer in offers:
+    now = timezone.now()
+    for report in reports:
+        fields: dict[str, Any] = {
+            "node": report.node,
+            "cpus": report.cpus,
+            "memory": report.memory,
+            "free_cpus": report.free_cpus,
+            "free_memory": report.free_memory,
+            "attributes": dict(report.attributes),
+            "present": report.present,
+            "note": report.note,
+        }
+        heard = {"heard_at": now} if report.present else {}
         Machine.objects.update_or_create(
             backend=backend.name,
-            name=offer.machine,
-            defaults={"cpus": offer.cpus, "memory": offer.memory, "heard_at": timezone.now()},
+            name=report.name,
+            defaults=fields | heard,
+            create_defaults=fields | {"heard_at": now},
         )
+    names = [report.name for report in reports]
+    gone = Machine.objects.filter(backend=backend.name, present=True).exclude(name__in=names)
+    gone.update(present=False, free_cpus=None, free_memory=None)
 
 
 def _run_of(handle: str) -> str:
