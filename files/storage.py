@@ -1,5 +1,6 @@
 """Where things lie on the shared storage, and whose they are.
 
+.rcluster-storage                          tells it from its empty mount point, see files/marker.py
 working_dir/<TaskId>/code|input|output     the areas of a Task
 data/<name>                                Datasets
 runs/<run>/<attempt>/                      what attempts leave, see jobs/attempts.py
@@ -16,6 +17,7 @@ from pathlib import Path
 from django.conf import settings
 
 from accounts.ids import PATTERN
+from files import marker
 from files.safe import SafeFolder, UnsafePath
 
 AREAS = ("code", "input", "output")
@@ -57,10 +59,10 @@ class StorageAway(OSError):
 
 
 def check_present() -> None:
-    """Raises StorageAway unless Tasks' folders are here: what was written now would be hidden below
-    the storage once it is back. True of every storage that holds a Run."""
-    if not (storage_root() / "working_dir").is_dir():
-        raise StorageAway(errno.ENOENT, "the storage is not there: is it mounted?")
+    """Raises StorageAway unless what `up` marked is here: what was written now would be hidden below
+    the storage once it is back, and what is missing now is only out of sight."""
+    if not marker.is_marked(storage_root()):
+        raise StorageAway(errno.ENOENT, "the storage is not mounted")
 
 
 def task_dir(task_id: str) -> Path:
@@ -78,7 +80,11 @@ def area(task_id: str, area: str) -> SafeFolder:
 
 
 def create_task_folders(task_id: str) -> None:
-    """Make the Task's folders, owned by owner(), where they are missing. Safe to repeat."""
+    """Make the Task's folders, owned by owner(), where they are missing. Safe to repeat.
+
+    Raises OSError, StorageAway included.
+    """
+    check_present()
     own(storage_root() / "working_dir", 0o755)
     # Attempts are made later by a process that may be root with a narrow umask.
     own(storage_root() / "runs", 0o755)

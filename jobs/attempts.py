@@ -45,6 +45,12 @@ def folder(run: str, attempt: int) -> Path:
     return storage.storage_root() / "runs" / run / str(attempt)
 
 
+def folder_of(handle: str) -> Path:
+    """The folder of the attempt behind `rcluster-<run>-<attempt>`."""
+    run, attempt = handle.split("-")[1:]
+    return folder(run, int(attempt))
+
+
 def prepare(
     run: str, attempt: int, *, script_name: str, script_text: str, stdin: str | None
 ) -> Path:

@@ -41,6 +41,8 @@ class Facts:
     error: str
     """the engine's words when it could not start the process"""
     log_tail: bytes
+    peak_memory: int | None = None
+    """bytes in use at a time at most, None if nobody knows"""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ def conclude(facts: Facts) -> Ending:
             Reason.KILLED,
             f"Killed by signal {name}, which R-Cluster did not send." + _last_words(facts),
         )
+    if _REFUSED_MEMORY.search(last_error(facts.log_tail)):
+        return _failed(Reason.OUT_OF_MEMORY, _out_of_memory(facts) + _last_words(facts))
     return _failed(
         Reason.EXIT_CODE, f"Ended with exit status {facts.exit_code}." + _last_words(facts)
     )
@@ -111,12 +115,19 @@ def _failed(reason: Reason, explanation: str) -> Ending:
 
 
 def _out_of_memory(facts: Facts) -> str:
-    whole = (
-        ""
-        if facts.exit_code
-        else " One of its processes was killed although the script went on to its end."
-    )
-    return f"Ran out of memory at its limit of {size(facts.memory)}.{whole} Run it again with more memory."
+    limit = size(facts.memory)
+    if facts.peak_memory is None:
+        told = f"Ran out of memory at its limit of {limit}."
+    elif size(facts.peak_memory) == limit:
+        told = f"Ran out of memory: all of its {limit} were in use."
+    else:
+        told = (
+            f"Ran out of memory at its limit of {limit}; "
+            f"at most {size(facts.peak_memory)} were in use before it asked for more."
+        )
+    if facts.exit_code == 0:
+        told += " One of its processes was killed although the script went on to its end."
+    return f"{told} Give it more memory, or less data at a time."
 
 
 def _not_found(facts: Facts) -> str:
@@ -131,6 +142,10 @@ def _last_words(facts: Facts) -> str:
 
 
 _ERROR = re.compile(r"^(Error\b.*|.*: (?:command )?not found)$")
+_REFUSED_MEMORY = re.compile(
+    r"cannot allocate (?:vector|memory|buffer)|std::bad_alloc", re.IGNORECASE
+)
+"""what R and its packages say where the limit refuses memory instead of killing"""
 _NOISE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 

@@ -135,9 +135,13 @@ class Machine(models.Model):
     cpus = models.DecimalField(max_digits=8, decimal_places=2)
     memory = models.BigIntegerField(help_text="bytes")
     node = models.CharField(
-        max_length=200, blank=True, help_text="the backend's own id of it, which a restart may change"
+        max_length=200,
+        blank=True,
+        help_text="the backend's own id of it, which a restart may change",
     )
-    attributes = models.JSONField(default=dict, help_text='name -> value, for example {"disk": "ssd"}')
+    attributes = models.JSONField(
+        default=dict, help_text='name -> value, for example {"disk": "ssd"}'
+    )
     free_cpus = models.DecimalField(
         max_digits=8, decimal_places=2, null=True, help_text="empty: what our Runs leave"
     )
@@ -292,7 +296,9 @@ class Run(models.Model):
     memory = models.BigIntegerField(help_text="bytes")
     time_limit = models.PositiveIntegerField(help_text="seconds; 0: none")
     constraints = models.CharField(
-        max_length=500, blank=True, help_text="attributes that its machine must have: disk:ssd, zone:a"
+        max_length=500,
+        blank=True,
+        help_text="attributes that its machine must have: disk:ssd, zone:a",
     )
     priority = models.SmallIntegerField(default=0)
     retry_if_lost = models.BooleanField(default=False)

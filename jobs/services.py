@@ -19,8 +19,9 @@ from django.utils import timezone
 
 from files import storage
 from files.safe import UnsafePath
-from jobs import notify, transitions
-from jobs.models import Environment, Machine, Run, RunKind, Site, Task, UserLimits
+from jobs import constraints, notify, transitions
+from jobs.models import Environment, Run, RunKind, Site, Task, UserLimits
+from jobs.possible import impossible
 from jobs.queue import amount, size
 from jobs.states import ACTIVE, Reason, RunState
 
@@ -60,6 +61,8 @@ class RunRequest:
     cpus: Decimal | float | None = None
     memory: int | None = None
     time_limit: int | None = None
+    constraints: str = ""
+    """attributes that the machine must have, besides the Environment's: disk:ssd, zone:a"""
     retry_if_lost: bool = False
 
 
@@ -106,11 +109,13 @@ def submit(*, user: User, task: Task, request: RunRequest, repeats: Run | None =
         time_limit=_time_limit(
             task.time_limit if request.time_limit is None else request.time_limit
         ),
+        constraints=_constraints(request.constraints, environment),
         retry_if_lost=request.retry_if_lost,
         reason=Reason.SUBMITTED,
     )
     _what_to_run(run, task, request)
-    _refuse_the_impossible(run)
+    if no := impossible(run):
+        raise Refused(no.sentence, field=no.field)
     _refuse_beyond_limits(run)
     with transaction.atomic():
         Task.objects.filter(pk=task.pk).update(
@@ -123,8 +128,15 @@ def submit(*, user: User, task: Task, request: RunRequest, repeats: Run | None =
     return run
 
 
-def run_again(*, user: User, run: Run) -> Run:
-    """The same request once more, as it was then: script text, arguments, resources."""
+def run_again(
+    *,
+    user: User,
+    run: Run,
+    cpus: Decimal | float | None = None,
+    memory: int | None = None,
+    time_limit: int | None = None,
+) -> Run:
+    """The same request once more, as it was then, but for the resources that are given here."""
     environment = run.environment if run.environment.retired_at is None else None
     if environment is not None and environment.uses_image != Site.load().backend_has_images:
         environment = None
@@ -137,9 +149,12 @@ def run_again(*, user: User, run: Run) -> Run:
         variables=run.variables,
         stdin=run.stdin,
         environment=environment,
-        cpus=run.cpus,
-        memory=run.memory,
-        time_limit=run.time_limit,
+        cpus=run.cpus if cpus is None else cpus,
+        memory=run.memory if memory is None else memory,
+        time_limit=run.time_limit if time_limit is None else time_limit,
+        constraints=constraints.again(
+            run.constraints, _environment(environment or run.task.environment).constraints
+        ),
         retry_if_lost=run.retry_if_lost,
     )
     return submit(user=user, task=run.task, request=request, repeats=run)
@@ -355,22 +370,13 @@ def _time_limit(value: int) -> int:
     return int(value)
 
 
-def _refuse_the_impossible(run: Run) -> None:
-    """What no machine could ever hold is refused now instead of waiting for ever."""
-    machines = Machine.objects.filter(backend=Site.load().backend)
-    if not machines or any(run.cpus <= m.cpus and run.memory <= m.memory for m in machines):
-        return
-    # The largest requests that one machine could hold: none is smaller than another in both.
-    sizes = sorted({(m.cpus, m.memory) for m in machines}, reverse=True)
-    largest = [
-        each for at, each in enumerate(sizes) if all(each[1] > larger[1] for larger in sizes[:at])
-    ]
-    choices = [f"{amount(float(cpus))} and {size(memory)}" for cpus, memory in largest[:3]]
-    raise Refused(
-        f"No machine has {amount(float(run.cpus))} and {size(run.memory)}: "
-        f"ask for at most {', or '.join(choices)}.",
-        field="cpus" if run.cpus > sizes[0][0] else "memory",
-    )
+def _constraints(written: str, environment: Environment) -> str:
+    """The Environment's and the Run's own, as the Run keeps them."""
+    needed = constraints.stored(environment.constraints)
+    try:
+        return constraints.text(constraints.union((*needed, *constraints.parse(written))))
+    except constraints.BadConstraints as error:
+        raise Refused(str(error), field="constraints") from error
 
 
 def _refuse_beyond_limits(run: Run) -> None:

@@ -6,11 +6,23 @@ import socket
 
 from django.conf import settings
 
+from files import storage
+from jobs import attempts
 from jobs.backends.base import Backend
 from jobs.backends.registry import BackendConfig, make_backend, probe_docker
-from jobs.models import Site
+from jobs.models import BackendNote, Site
 
-NAMES = ("docker", "local")
+NAMES = ("docker", "local", "mesos")
+
+
+class DatabaseNotes:
+    """What backends must remember, in the database that every process of ours shares."""
+
+    def get(self, key: str) -> str:
+        return BackendNote.objects.filter(key=key).values_list("value", flat=True).first() or ""
+
+    def put(self, key: str, value: str) -> None:
+        BackendNote.objects.update_or_create(key=key, defaults={"value": value})
 
 
 class UnknownBackend(ValueError):
@@ -29,6 +41,10 @@ def backend_for(name: str) -> Backend:
             docker_host=settings.RCLUSTER_DOCKER_HOST,
             cpus=settings.RCLUSTER_CPUS,
             memory=int(settings.RCLUSTER_MEMORY) if settings.RCLUSTER_MEMORY else None,
+            mesos=settings.RCLUSTER_MESOS,
+            notes=DatabaseNotes(),
+            attempt_dir=attempts.folder_of,
+            shared_dir=storage.storage_root() / "bin",
         ),
     )
 

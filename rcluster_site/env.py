@@ -77,10 +77,38 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "RCLUSTER_BACKEND",
         "auto",
-        "docker, local, or auto: at the first set-up Docker if it answers, else local. "
+        "docker, local, mesos, or auto: at the first set-up Docker if it answers, else local. "
         "The choice is stored; a value other than auto changes it.",
     ),
     Setting("RCLUSTER_DOCKER_HOST", "unix:///var/run/docker.sock", "Address of the Docker engine."),
+    Setting(
+        "RCLUSTER_MESOS_MASTER",
+        "127.0.0.1:5050",
+        "Where the Mesos master is: host:port, several with commas, or zk://host:port,.../mesos.",
+    ),
+    Setting("RCLUSTER_MESOS_ROLE", "*", "Role whose share of the Mesos cluster the portal uses."),
+    Setting("RCLUSTER_MESOS_PRINCIPAL", "", "Name by which the portal authenticates to Mesos."),
+    Setting("RCLUSTER_MESOS_SECRET_FILE", "", "File that holds the secret of that principal."),
+    Setting(
+        "RCLUSTER_MESOS_FAILOVER_TIMEOUT",
+        str(7 * 24 * 3600),
+        "Seconds that Mesos lets Runs go on while no portal is there; after that it ends them.",
+    ),
+    Setting(
+        "RCLUSTER_MESOS_NETWORK",
+        "",
+        "Docker network of the containers, which must exist on every machine. Default: Docker's bridge.",
+    ),
+    Setting(
+        "RCLUSTER_ADDRESS",
+        "",
+        "Address of the portal as people open it, for links on Mesos' pages.",
+    ),
+    Setting(
+        "RCLUSTER_REGISTRY_AUTH",
+        "",
+        "A Docker config.json with credentials of registries; on Mesos the portal asks them for digests.",
+    ),
     Setting(
         "RCLUSTER_IMAGE",
         "",

@@ -10,6 +10,8 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 
+from files import storage
+
 
 def healthz(request: HttpRequest) -> JsonResponse:
     """200: this process answers."""
@@ -58,6 +60,7 @@ def _redis() -> str:
 
 def _storage() -> str:
     try:
+        storage.check_present()
         with tempfile.TemporaryFile(dir=settings.RCLUSTER_STORAGE):
             pass
     except OSError as error:

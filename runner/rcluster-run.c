@@ -14,6 +14,8 @@
  *   4. It forwards signals to the command's group, enforces the time limit (TERM, grace, KILL) and reaps orphans.
  *   5. When the command has ended it drains the output (at most 2 s), kills what is left, and overwrites `exit` with the
  *      final record.
+ *   6. Where the storage went away between the claim and the sandbox's own look at it, the command was never executed:
+ *      it gives the permit back (through its open folder) and exits 125.
  *
  * Exit status: the command's own; 128 + signal; 124 the time limit ended it; 125 it never ran; 126, 127 it could not be
  * executed. It writes nowhere but in `--dir`. It is built static: any image will do, even one without a shell.
@@ -56,6 +58,7 @@ enum {
     OWN_WORDS = 1024,        /* room behind a full chunk for the runner's own lines */
     INFO_SIZE = 4096,        /* the most that is read from the sandbox's info fd */
     MEMORY_PEAKS = 8,
+    OOM_COUNTS = 8,
 };
 
 /* Moments and spans are nanoseconds of CLOCK_MONOTONIC. */
@@ -85,6 +88,8 @@ struct options {
     int info_fd; /* -1: no sandbox */
     const char *memory_peak[MEMORY_PEAKS];
     int memory_peaks;
+    const char *oom_count[OOM_COUNTS];
+    int oom_counts;
     enum storage storage;
     nanos full_disk_wait;
     char **command;
@@ -120,6 +125,7 @@ struct run {
     struct options options;
     struct log log;
     int dir, record;
+    char claimed[64]; /* what `permit` was renamed to */
     double started_at;
     enum phase phase;
     pid_t command; /* 0: fork failed */
@@ -129,6 +135,7 @@ struct run {
     size_t info_length;
     int exit_code, signal; /* of the command, -1 and 0 where there is none */
     int exec_errno;
+    bool never_began; /* the storage was away before the command could be executed */
     bool timed_out;
     int terminated_by;
     bool hurry; /* grace is over: nothing is waited for any longer */
@@ -329,10 +336,10 @@ static bool has_file(int dir, const char *name)
  * name is ours alone, so its presence proves the claim. */
 static bool claim(struct run *run)
 {
-    char target[64];
+    const char *target = run->claimed;
     nanos give_up_at = monotonic() + STORAGE_HICCUP;
 
-    if (!unique_name(target, sizeof target, "started")) {
+    if (!unique_name(run->claimed, sizeof run->claimed, "started")) {
         warn("no random numbers: %s", strerror(errno));
         return false;
     }
@@ -353,6 +360,24 @@ static bool claim(struct run *run)
             close(again);
         }
     }
+}
+
+/* Is the attempt's folder no longer where it was, because its storage was unmounted? We still hold it open. */
+static bool storage_left(const struct run *run)
+{
+    struct stat held, named;
+    if (fstat(run->dir, &held) != 0)
+        return false;
+    return stat(run->options.dir, &named) != 0 || held.st_dev != named.st_dev || held.st_ino != named.st_ino;
+}
+
+/* Undoes the claim of an attempt whose command was not executed and never will be by us. */
+static void give_back(struct run *run)
+{
+    if (renameat(run->dir, run->claimed, run->dir, "permit") != 0)
+        return; /* then the end is told as it was seen */
+    run->exit_code = EXIT_NEVER_RAN;
+    run->exec_errno = 0;
 }
 
 /* ---------------------------------------------------------------- the exit record */
@@ -437,6 +462,33 @@ static const char *memory_peak(const struct options *options, char *text, size_t
     return "null";
 }
 
+/* How many processes the kernel killed for memory: from the first of the --oom-kills files that has a line "oom_kill N".
+ * Both cgroup v1 (memory.oom_control) and v2 (memory.events) write it so. */
+static const char *oom_kills(const struct options *options, char *number, size_t size)
+{
+    static const char key[] = "oom_kill ";
+    char text[512];
+    for (int i = 0; i < options->oom_counts; i++) {
+        if (!read_text(options->oom_count[i], text, sizeof text))
+            continue;
+        const char *line = text;
+        while (line != NULL && strncmp(line, key, sizeof key - 1) != 0) {
+            line = strchr(line, '\n');
+            line = line == NULL ? NULL : line + 1;
+        }
+        if (line == NULL)
+            continue;
+        line += sizeof key - 1;
+        size_t digits = strspn(line, "0123456789");
+        if (digits == 0 || digits >= size)
+            continue;
+        memcpy(number, line, digits);
+        number[digits] = '\0';
+        return number;
+    }
+    return "null";
+}
+
 static double seconds(struct timeval t)
 {
     return (double)t.tv_sec + (double)t.tv_usec / 1e6;
@@ -445,7 +497,7 @@ static double seconds(struct timeval t)
 static void put_ended(struct run *run)
 {
     const struct log *log = &run->log;
-    char json[RECORD_SIZE], code[24], signal_text[24], terminated[24], peak[32];
+    char json[RECORD_SIZE], code[24], signal_text[24], terminated[24], peak[32], killed[24];
     uint64_t kept = log->written < log->accepted ? log->written : log->accepted;
     struct rusage usage = {0};
 
@@ -454,13 +506,15 @@ static void put_ended(struct run *run)
     (void)snprintf(json + n, sizeof json - (size_t)n,
                    ",\"ended_at\":%.3f,\"exit_code\":%s,\"signal\":%s,\"timed_out\":%s,\"terminated_by\":%s"
                    ",\"log_size\":%" PRIu64 ",\"log_dropped\":%" PRIu64 ",\"log_errno\":%d,\"exec_errno\":%d"
-                   ",\"peak_rss_bytes\":%lld,\"peak_memory_bytes\":%s,\"user_seconds\":%.3f,\"system_seconds\":%.3f}",
+                   ",\"peak_rss_bytes\":%lld,\"peak_memory_bytes\":%s,\"oom_kills\":%s"
+                   ",\"user_seconds\":%.3f,\"system_seconds\":%.3f}",
                    wall_clock(), number_or_null(code, sizeof code, run->exit_code >= 0, run->exit_code),
                    number_or_null(signal_text, sizeof signal_text, run->signal != 0, run->signal),
                    run->timed_out ? "true" : "false",
                    number_or_null(terminated, sizeof terminated, run->terminated_by != 0, run->terminated_by),
                    log->written, log->received - kept, log->lost_errno, run->exec_errno, (long long)usage.ru_maxrss * 1024,
-                   memory_peak(&run->options, peak, sizeof peak), seconds(usage.ru_utime), seconds(usage.ru_stime));
+                   memory_peak(&run->options, peak, sizeof peak), oom_kills(&run->options, killed, sizeof killed),
+                   seconds(usage.ru_utime), seconds(usage.ru_stime));
     put_record(run, json);
 }
 
@@ -789,17 +843,33 @@ static void start_grace(struct run *run, nanos now)
         run->kill_at = after(now, run->options.grace);
 }
 
+static void read_info(struct run *run);
+
+/* Bubblewrap says {"exit-code": 0} of a command that it executed, before it ends itself; of none if it never came so far. */
+static bool sandbox_failed(struct run *run)
+{
+    if (run->options.info_fd < 0 || run->signal != 0 || run->exit_code == 0)
+        return false;
+    read_info(run);
+    return strstr(run->info_text, "\"exit-code\"") == NULL;
+}
+
 static void command_ended(struct run *run, const siginfo_t *info, nanos now)
 {
     struct start_error failure;
+    bool failed;
     run->phase = DRAINING;
     run->drain_until = now + DRAIN;
     if (info->si_code == CLD_EXITED)
         run->exit_code = info->si_status;
     else
         run->signal = info->si_status;
-    if (read(run->exec_error, &failure, sizeof failure) == (ssize_t)sizeof failure)
+    failed = sandbox_failed(run);
+    if (read(run->exec_error, &failure, sizeof failure) == (ssize_t)sizeof failure) {
         start_failed(run, failure);
+        failed = true;
+    }
+    run->never_began = failed && storage_left(run);
 }
 
 /* Reaps orphans; the command itself stays a zombie until nothing can be sent to its group any more. */
@@ -881,26 +951,30 @@ static void clear(struct run *run)
 
 /* ---------------------------------------------------------------- the loop */
 
-/* Learns the sandbox's first process from bwrap's --info-fd: {"child-pid": 123, ...} */
+/* Takes what bwrap writes to its --json-status-fd: {"child-pid": 123, ...}, the sandbox's first process, and at the end
+ * {"exit-code": 0}. */
 static void read_info(struct run *run)
 {
     static const char key[] = "\"child-pid\"";
-    size_t room = sizeof run->info_text - 1 - run->info_length;
-    ssize_t n = read(run->info, run->info_text + run->info_length, room);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    run->info_length += n > 0 ? (size_t)n : 0;
-    run->info_text[run->info_length] = '\0';
-    if (n > 0 && (size_t)n < room && strchr(run->info_text, '}') == NULL)
-        return; /* a number that was cut in two must not be taken for another process */
+    ssize_t n = 1;
+    while (run->info >= 0 && n > 0) {
+        size_t room = sizeof run->info_text - 1 - run->info_length;
+        n = room > 0 ? read(run->info, run->info_text + run->info_length, room) : 0;
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            break;
+        run->info_length += n > 0 ? (size_t)n : 0;
+        run->info_text[run->info_length] = '\0';
+        if (n <= 0)
+            close_fd(&run->info);
+    }
     const char *found = strstr(run->info_text, key);
-    if (found != NULL && strchr(run->info_text, '}') != NULL) {
+    /* A number that was cut in two must not be taken for another process. */
+    if (run->sandbox == 0 && found != NULL && strchr(found, '}') != NULL) {
         found += sizeof key - 1;
         found += strspn(found, " \t\r\n:");
         long pid = strtol(found, NULL, 10);
         run->sandbox = pid > 1 && pid <= INT_MAX ? (pid_t)pid : 0;
     }
-    close_fd(&run->info);
 }
 
 static void read_output(struct run *run)
@@ -1057,6 +1131,8 @@ static int execute(struct run *run)
     start_command(run, &pipes);
     (void)fdatasync(run->record); /* while the command loads: nobody waits for it */
     supervise(run);
+    if (run->never_began)
+        give_back(run);
     if (!run->log.network && run->log.fd >= 0)
         (void)fdatasync(run->log.fd);
     put_ended(run);
@@ -1070,8 +1146,8 @@ static _Noreturn void usage(const char *complaint, const char *subject)
 {
     warn("%s%s", complaint, subject);
     (void)fputs("usage: rcluster-run --dir DIR [--time-limit SECONDS] [--grace SECONDS] [--log-cap BYTES] [--stdin FILE]\n"
-                "         [--workdir DIR] [--sandbox-info-fd N] [--memory-peak FILE]... [--storage auto|local|network]\n"
-                "         [--full-disk-wait SECONDS] -- COMMAND [ARG...]\n", stderr);
+                "         [--workdir DIR] [--sandbox-info-fd N] [--memory-peak FILE]... [--oom-kills FILE]...\n"
+                "         [--storage auto|local|network] [--full-disk-wait SECONDS] -- COMMAND [ARG...]\n", stderr);
     exit(EXIT_NEVER_RAN);
 }
 
@@ -1131,6 +1207,11 @@ static void set_option(struct options *options, int letter, const char *value)
             usage("too many --memory-peak: ", value);
         options->memory_peak[options->memory_peaks++] = value;
         return;
+    case 'o':
+        if (options->oom_counts == OOM_COUNTS)
+            usage("too many --oom-kills: ", value);
+        options->oom_count[options->oom_counts++] = value;
+        return;
     case 'n': options->storage = parse_storage(value); return;
     case 'f': options->full_disk_wait = parse_seconds(value); return;
     default: usage("unknown option, or its value is missing", "");
@@ -1144,6 +1225,7 @@ static void parse_options(struct options *options, int argc, char **argv)
         {"grace", required_argument, NULL, 'g'},      {"log-cap", required_argument, NULL, 'c'},
         {"stdin", required_argument, NULL, 'i'},      {"workdir", required_argument, NULL, 'w'},
         {"sandbox-info-fd", required_argument, NULL, 's'}, {"memory-peak", required_argument, NULL, 'm'},
+        {"oom-kills", required_argument, NULL, 'o'},
         {"storage", required_argument, NULL, 'n'},    {"full-disk-wait", required_argument, NULL, 'f'},
         {NULL, 0, NULL, 0},
     };

@@ -41,12 +41,19 @@ def valkey() -> Iterator[None]:
         process.terminate()
 
 
+def mark_storage(root: Path) -> Path:
+    """A storage that was set up, for `settings.RCLUSTER_STORAGE`."""
+    from files import marker
+
+    root.mkdir(parents=True, exist_ok=True)
+    marker.mark(root)
+    return root
+
+
 @pytest.fixture(scope="session", autouse=True)
 def storage_present() -> None:
-    """As a set-up and a first Task leave it."""
-    from files import storage
-
-    storage.own(storage.storage_root() / "working_dir", 0o755)
+    """As a set-up leaves it."""
+    mark_storage(Path(HOME) / "storage")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,5 @@
-"""Rows for tests, each valid on its own: make_user(), make_environment(), make_task(), make_run().
+"""Rows for tests, each valid on its own: make_user(), make_environment(), make_task(),
+make_machine(), make_run().
 
 Only rows: folders come from `files.storage.create_task_folders(task.public_id)`.
 """
@@ -14,7 +15,7 @@ from django.utils import timezone
 
 from accounts.ids import new_public_id
 from accounts.models import ApiToken, User
-from jobs.models import Environment, Run, RunKind, Site, Task
+from jobs.models import GIB, Environment, Machine, Run, RunKind, Site, Task
 from jobs.states import FINAL, Reason, RunState
 
 PASSWORD = "correct-horse-battery"
@@ -55,6 +56,12 @@ def make_environment(slug: str = "r", *, image: str = "", **fields: Any) -> Envi
 def make_task(owner: User | None = None, **fields: Any) -> Task:
     fields.setdefault("name", "Rivers")
     return Task.objects.create(owner=owner or make_user(), **fields)
+
+
+def make_machine(name: str = "here", **fields: Any) -> Machine:
+    """One that answers, of the backend `local` unless told otherwise."""
+    defaults = {"backend": "local", "cpus": 4, "memory": 8 * GIB, "heard_at": timezone.now()}
+    return Machine.objects.create(name=name, **(defaults | fields))
 
 
 def make_run(task: Task | None = None, *, state: RunState = RunState.QUEUED, **fields: Any) -> Run:

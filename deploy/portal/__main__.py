@@ -17,12 +17,15 @@ R-Cluster: a team's web portal for running R on a pool of machines.
 
   ./rcluster demo [--once]          set everything up, start the portal, run a sample script and
                                     show what it prints; --once stops everything afterwards
-  ./rcluster up [--backend NAME]    set up what is due and start the portal (docker, local or auto)
+  ./rcluster up [--backend NAME]    set up what is due and start the portal; NAME is docker, local,
+                                    mesos or auto
   ./rcluster down                   stop the portal; Runs go on
   ./rcluster status                 processes, address, Runs; exit status 0 only if all is well
 
   ./rcluster test [WHAT]            fast | all | browser | chaos | mesos | nfs   (no word: all)
                                     chaos [--seconds N] [--seed N] [--backend NAME]
+  ./rcluster mesos-lab up [--agents N] [--port N] | down | kill master|agentN | status
+                                    a real Mesos on this machine, for developers
   ./rcluster lint                   what is checked without running anything
   ./rcluster bench [NAME] [--json FILE]
   ./rcluster help
@@ -45,8 +48,8 @@ def _up(arguments: list[str]) -> int:
 
     backend = _option(arguments, "--backend") or "auto"
     _nothing_left("up", arguments)
-    if backend not in {"auto", "docker", "local"}:
-        raise Usage(f"There is no backend “{backend}”: choose docker, local or auto.")
+    if backend not in {"auto", "docker", "local", "mesos"}:
+        raise Usage(f"There is no backend “{backend}”: choose docker, local, mesos or auto.")
     place = _place()
     progress = Progress()
     found = portal.up(place, backend=backend, progress=progress)
@@ -94,6 +97,26 @@ def _test(arguments: list[str]) -> int:
     return tests.run(_place(), what, {name: value for name, value in given.items() if value})
 
 
+def _mesos_lab(arguments: list[str]) -> int:
+    from deploy.portal import mesos_lab
+
+    word = arguments.pop(0) if arguments else ""
+    if word not in mesos_lab.WORDS:
+        raise Usage(f"./rcluster mesos-lab needs one of {', '.join(mesos_lab.WORDS)}.")
+    if word == "up":
+        agents, port = _option(arguments, "--agents"), _option(arguments, "--port")
+        _nothing_left("mesos-lab up", arguments)
+        return mesos_lab.up(_place(), agents=agents, port=port)
+    if word == "kill":
+        if not arguments:
+            raise Usage("./rcluster mesos-lab kill needs a name: master, agent1, ...")
+        name = arguments.pop(0)
+        _nothing_left("mesos-lab kill", arguments)
+        return mesos_lab.kill(_place(), name)
+    _nothing_left(f"mesos-lab {word}", arguments)
+    return mesos_lab.down(_place()) if word == "down" else mesos_lab.status(_place())
+
+
 def _lint(arguments: list[str]) -> int:
     from deploy.portal import lint
 
@@ -121,6 +144,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "down": _down,
     "status": _status,
     "test": _test,
+    "mesos-lab": _mesos_lab,
     "lint": _lint,
     "bench": _bench,
     "help": _help,

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from deploy.portal.place import ROOT_PATH, Owner, Place
 from deploy.portal.problem import Problem
+from deploy.portal.stamps import Stamp
+from files import marker
 
 LEAST_SPACE = 2 * 1024**3
 """bytes; below this the set-up itself may fail half way"""
@@ -57,6 +59,7 @@ def ensure(place: Place) -> None:
     _check_space(home, "RCLUSTER_HOME")
     _check_space(place.settings.storage, "RCLUSTER_STORAGE")
     _check_reachable(place, owner)
+    _mark_storage(place)
 
 
 def ensure_account(place: Place) -> None:
@@ -178,6 +181,32 @@ def _check_reachable(place: Place, owner: Owner) -> None:
                 f"{what} cannot be read by the user {owner.name}: {path}. "
                 "Put it below a folder that everybody may enter (not /root)."
             )
+
+
+def _mark_storage(place: Place) -> None:
+    """So that the portal knows its storage from the empty folder that it is mounted on.
+
+    Once for each address: a folder there that has lost the mark is no storage of ours.
+    """
+    storage = place.settings.storage
+    marked = Stamp(place.stamps / "storage", str(storage))
+    if marker.is_marked(storage):
+        marked.write()
+        return
+    if marked.current and place.settings.text("RCLUSTER_STORAGE"):
+        raise Problem(
+            f"RCLUSTER_STORAGE is {storage}, but what is there now is not the storage that the "
+            f"portal was set up with: mount that one. If it is a new one, remove {marked.path}."
+        )
+    call = "import sys, pathlib; from files import marker; marker.mark(pathlib.Path(sys.argv[1]))"
+    made = place.python_run(["-c", call, str(storage)])
+    if made.returncode != 0:
+        said = made.stderr.strip().splitlines()[-1:]
+        raise Problem(
+            f"The user {place.owner.name} cannot write to RCLUSTER_STORAGE, {storage}: "
+            f"give it the folder. {' '.join(said)}"
+        )
+    marked.write()
 
 
 def _name(uid: int) -> str:

@@ -13,14 +13,16 @@ from deploy.portal.progress import Progress
 
 BUILD = ("make", "gcc", "libc6-dev")
 FRONT_END = ("nodejs", "npm")
-LOCAL_BACKEND = ("bubblewrap", "r-base-core", "fonts-dejavu-core")
+LOCAL_BACKEND = ("bubblewrap", "r-base-core", "fonts-dejavu-core", "tzdata")
 LOCAL_BACKEND_AS_ROOT = (*LOCAL_BACKEND, "slirp4netns")
 """slirp4netns cannot give an ordinary user's bubblewrap a network: it may not open /dev/net/tun."""
 IMAGE = ("mmdebstrap",)
-TESTS = (*LOCAL_BACKEND_AS_ROOT, *BUILD, "procps", "wget", "strace")
+TESTS = (*LOCAL_BACKEND_AS_ROOT, *BUILD, "r-cran-parallelly", "procps", "wget", "strace")
 DOCKER_TESTS = ("docker.io", "iptables", *IMAGE, "docker-registry")
 DATABASE = ("postgresql",)
 BROWSER = ("chromium",)
+MESOS_LAB = ("gcc", "g++", "libc6-dev", "binutils", "libsasl2-2", "zlib1g")
+MESOS = (*MESOS_LAB, "libzookeeper-java", "default-jre-headless")
 NFS = ("user-mode-linux", "mmdebstrap", "iproute2", "e2fsprogs")
 
 _SIGNS: dict[str, tuple[str, ...]] = {
@@ -39,6 +41,8 @@ _SIGNS: dict[str, tuple[str, ...]] = {
     "slirp4netns": ("slirp4netns",),
     "r-base-core": ("Rscript",),
     "fonts-dejavu-core": ("/usr/share/fonts/truetype/dejavu", "/usr/share/fonts/dejavu"),
+    "r-cran-parallelly": ("/usr/lib/R/site-library/parallelly", "/usr/lib*/R/library/parallelly"),
+    "tzdata": ("/usr/share/zoneinfo/Europe/Berlin",),
     "mmdebstrap": ("mmdebstrap",),
     "docker.io": ("dockerd",),
     "iptables": ("iptables",),
@@ -51,6 +55,12 @@ _SIGNS: dict[str, tuple[str, ...]] = {
     "user-mode-linux": ("linux.uml",),
     "iproute2": ("ip",),
     "e2fsprogs": ("mkfs.ext4",),
+    "g++": ("g++",),
+    "binutils": ("strip",),
+    "libsasl2-2": ("/usr/lib/*/libsasl2.so.2", "/usr/lib64/libsasl2.so.2"),
+    "zlib1g": ("/usr/lib/*/libz.so.1", "/lib/*/libz.so.1", "/usr/lib64/libz.so.1"),
+    "libzookeeper-java": ("/usr/share/java/zookeeper.jar",),
+    "default-jre-headless": ("java",),
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
 }
 

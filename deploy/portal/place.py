@@ -205,8 +205,8 @@ class Place:
         _ = self.port
         for name in ("RCLUSTER_CPUS", "RCLUSTER_MEMORY"):
             self.settings.number(name)
-        if self.settings.text("RCLUSTER_BACKEND") not in {"auto", "docker", "local"}:
-            raise Problem("RCLUSTER_BACKEND is not one of auto, docker and local.")
+        if self.settings.text("RCLUSTER_BACKEND") not in {"auto", "docker", "local", "mesos"}:
+            raise Problem("RCLUSTER_BACKEND is not one of auto, docker, local and mesos.")
         if any(c in str(self.home) for c in "\n\r\"';#%"):
             # supervisord's configuration has no way to write them that works everywhere.
             raise Problem(f"RCLUSTER_HOME is {self.home}: choose a name without quotes, ; # and %.")

@@ -17,7 +17,10 @@ from deploy.portal.stamps import Stamp, digest
 PULLED_IMAGE = "r-base:latest"
 BUILT_IMAGE = "rcluster/r-base:bookworm"
 """What deploy/environments/r-base/build.sh makes where no registry has an image of R."""
-MATTERS = ("RCLUSTER_IMAGE", "RCLUSTER_DOCKER_HOST", "RCLUSTER_STORAGE", "RCLUSTER_DATABASE_URL")
+MATTERS = (
+    *("RCLUSTER_IMAGE", "RCLUSTER_DOCKER_HOST", "RCLUSTER_STORAGE", "RCLUSTER_DATABASE_URL"),
+    "RCLUSTER_MESOS_MASTER",
+)
 """Settings whose change makes set_up_site look again."""
 
 
@@ -63,6 +66,8 @@ def ensure(place: Place, *, backend: str, progress: Progress) -> tuple[Site, str
         packages.ensure(needed, progress=progress, purpose="Running scripts on this machine")
     elif chosen == "docker":
         image = _image(place, progress)
+    elif chosen == "mesos":
+        image = _mesos_image(place, progress)
     with progress.step("Backend, Environment and first user"):
         answer = _set_up_site(place, "--backend", chosen, *image)
     site = Site(backend=str(answer["backend"]), username=str(answer["username"]))
@@ -120,6 +125,15 @@ def _image(place: Place, progress: Progress) -> tuple[str, ...]:
             env={**os.environ, "DOCKER_HOST": address},
         )
     return ("--image", BUILT_IMAGE, "--pull", "never")
+
+
+def _mesos_image(place: Place, progress: Progress) -> tuple[str, ...]:
+    """The agents pull by themselves. Where this machine has an engine, it may be theirs, too (the
+    Mesos lab): then an image that is built here will do."""
+    given = place.settings.text("RCLUSTER_IMAGE")
+    if given or engine.answers(place.settings.text("RCLUSTER_DOCKER_HOST")):
+        return _image(place, progress)
+    return ("--image", PULLED_IMAGE, "--pull", "always")
 
 
 def _migrations(place: Place) -> list[Path]:

@@ -100,7 +100,7 @@ async function submit(what: { kind: "script"; script_path: string } | { kind: "c
   try {
     // A command has its words in itself.
     const words = what.kind === "script" ? panel.words : { variables: panel.words.variables };
-    const run = (await send("POST", `${data.api}/runs`, { ...what, ...panel.asked, ...words })) as RunJson;
+    const run = (await send("POST", `${data.api}/runs`, { ...what, ...panel.asked, ...panel.machines, ...words })) as RunJson;
     showRun(logOf(run), "push");
     showTab("output");
     return true;
@@ -112,6 +112,25 @@ async function submit(what: { kind: "script"; script_path: string } | { kind: "c
   } finally {
     submitting = false;
     runButton.disabled = false;
+  }
+}
+
+/** The same once more, as it was then, with more memory. */
+async function runAgain(button: HTMLButtonElement): Promise<void> {
+  if (submitting) return;
+  submitting = true;
+  button.disabled = true;
+  try {
+    const body = { memory: Number(button.dataset["memory"]) };
+    const run = (await send("POST", `/api/v1/runs/${button.dataset["again"] ?? ""}/again`, body)) as RunJson;
+    showRun(logOf(run), "push");
+    // The button goes with its headline; the focus stays with what follows from it.
+    need<HTMLElement>(document, "#output [data-log]").focus();
+  } catch (error) {
+    button.disabled = false;
+    complain(error);
+  } finally {
+    submitting = false;
   }
 }
 
@@ -208,6 +227,8 @@ document.addEventListener("click", (event) => {
   if (!(event.target instanceof Element)) return;
   const tab = event.target.closest<HTMLElement>(".console-tabs [data-tab]");
   if (tab) showTab(tab.dataset["tab"] ?? "output");
+  const again = event.target.closest<HTMLButtonElement>("[data-again]");
+  if (again) void runAgain(again);
   const item = event.target.closest<HTMLElement>("#history [data-run]");
   if (item && !(event.ctrlKey || event.metaKey || event.shiftKey)) {
     event.preventDefault();

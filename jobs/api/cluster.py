@@ -1,20 +1,27 @@
-"""What there is to run on: Environments and machines."""
+"""What there is to run on: Environments and machines; what administrators do with machines."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, QuerySet
+from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView
+from rest_framework.permissions import IsAdminUser, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from jobs import capacity
 from jobs.api.base import ApiView
 from jobs.api.pagination import OnePage
-from jobs.api.serializers import ClusterSerializer, EnvironmentSerializer
+from jobs.api.serializers import ClusterSerializer, EnvironmentSerializer, MachineSerializer
+from jobs.machines import declare_lost, drain, undrain
 from jobs.models import Environment, Machine, Run, Site
 from jobs.states import RunState
+
+RUNS_EACH = 100
+"""Runs named of each machine"""
 
 
 class Environments(ListAPIView[Environment], ApiView):
@@ -35,27 +42,7 @@ class Cluster(ApiView):
     def get(self, request: Request) -> Response:
         """The machines, what Runs hold of them, and how many Runs wait or run."""
         site = Site.load()
-        held = {
-            row["machine"]: row
-            for row in Run.objects.active()
-            .filter(backend=site.backend)
-            .order_by()
-            .values("machine")
-            .annotate(cpus=Sum("cpus"), memory=Sum("memory"))
-        }
-        machines = []
-        for machine in Machine.objects.filter(backend=site.backend):
-            used = held.get(machine.name, {"cpus": 0, "memory": 0})
-            machines.append(
-                {
-                    "name": machine.name,
-                    "cpus": machine.cpus,
-                    "memory": machine.memory,
-                    "used_cpus": used["cpus"],
-                    "used_memory": used["memory"],
-                    "heard_at": machine.heard_at,
-                }
-            )
+        machines = capacity.machines(site.backend, self.user, runs_each=RUNS_EACH)
         counts = dict(
             Run.objects.unfinished().order_by().values_list("state").annotate(Count("id"))
         )
@@ -69,7 +56,55 @@ class Cluster(ApiView):
                     "network": site.backend_network,
                     "notes": site.backend_notes,
                     "machines": machines,
+                    "total": capacity.total(machines),
                     "runs": {state.value: counts.get(state.value, 0) for state in states},
                 }
             ).data
         )
+
+
+class IsAdministrator(IsAdminUser):
+    message = "Only administrators may do this."
+
+
+class MachineView(ApiView):
+    permission_classes = (IsAuthenticated, IsAdministrator)
+
+    def machine(self, given: str) -> Machine:
+        """By its id, or by its name among the machines of the site's backend."""
+        if "\0" in given or len(given) > 200:
+            raise Http404
+        machines = Machine.objects.select_related("drained_by", "lost_by")
+        named = machines.filter(backend=Site.load().backend, name=given).first()
+        if named is None and given.isdecimal() and len(given) < 19:
+            named = machines.filter(pk=int(given)).first()
+        if named is None:
+            raise Http404
+        return named
+
+    def answer(self, machine: Machine) -> Response:
+        use = capacity.machine(machine, self.user, runs_each=RUNS_EACH)
+        return Response(MachineSerializer(use).data)
+
+
+class DrainMachine(MachineView):
+    @extend_schema(operation_id="drain_machine", request=None, responses=MachineSerializer)
+    def post(self, request: Request, machine: str) -> Response:
+        """Administrators: the machine gets no new Runs; those on it go on. Safe to repeat."""
+        return self.answer(drain(user=self.user, machine=self.machine(machine)))
+
+
+class UndrainMachine(MachineView):
+    @extend_schema(operation_id="undrain_machine", request=None, responses=MachineSerializer)
+    def post(self, request: Request, machine: str) -> Response:
+        """Administrators: the machine gets Runs again. Safe to repeat."""
+        return self.answer(undrain(user=self.user, machine=self.machine(machine)))
+
+
+class DeclareMachineLost(MachineView):
+    @extend_schema(operation_id="declare_machine_lost", request=None, responses=MachineSerializer)
+    def post(self, request: Request, machine: str) -> Response:
+        """Administrators: the machine is gone for good. Runs that were placed on it and whose end
+        nobody saw become failed (node_lost), or start again where their owner allowed it. Refused
+        (400) while the machine answers."""
+        return self.answer(declare_lost(user=self.user, machine=self.machine(machine)))

@@ -15,7 +15,12 @@ from rest_framework.response import Response
 
 from jobs import services
 from jobs.api.base import ApiView
-from jobs.api.serializers import RunDetailSerializer, RunRequestSerializer, RunSerializer
+from jobs.api.serializers import (
+    RunAgainSerializer,
+    RunDetailSerializer,
+    RunRequestSerializer,
+    RunSerializer,
+)
 from jobs.models import Run
 from jobs.states import RunState
 
@@ -91,10 +96,16 @@ class CancelRun(ApiView):
 
 
 class RunAgain(ApiView):
-    @extend_schema(operation_id="run_again", request=None, responses={201: RunDetailSerializer})
+    @extend_schema(
+        operation_id="run_again", request=RunAgainSerializer, responses={201: RunDetailSerializer}
+    )
     def post(self, request: Request, run: str) -> Response:
-        """Submit the same once more: script text, arguments, variables, stdin, resources."""
-        return submitted(services.run_again(user=self.user, run=self.run(run)))
+        """Submit the same once more: script text, arguments, variables, stdin; and the same resources,
+        but for what the body gives (after it ran out of memory, say)."""
+        found = self.run(run)
+        asked = RunAgainSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        return submitted(services.run_again(user=self.user, run=found, **asked.validated_data))
 
 
 def submitted(run: Run) -> Response:

@@ -12,6 +12,7 @@ from rest_framework.exceptions import ValidationError
 
 from accounts.models import ApiToken
 from jobs.api.fields import Cores, Flag, Strict, Text, Whole
+from jobs.capacity import MachineUse, Total
 from jobs.models import Environment, Run, RunKind, Task
 from jobs.services import RunRequest
 from jobs.states import Reason, RunState
@@ -64,16 +65,55 @@ class EnvironmentSerializer(serializers.Serializer[Environment]):
     name = serializers.CharField()
     description = serializers.CharField()
     image = serializers.CharField(help_text="Empty: the R that is installed on the machine.")
+    constraints = serializers.CharField(help_text="attributes that the machine of its Runs has")
     is_default = serializers.BooleanField()
 
 
-class MachineSerializer(serializers.Serializer[Any]):
+class MachineSerializer(serializers.Serializer[MachineUse]):
+    id = serializers.IntegerField(source="machine.pk")
     name = serializers.CharField()
+    attributes = serializers.DictField(child=serializers.CharField(), source="machine.attributes")
     cpus = serializers.FloatField()
     memory = serializers.IntegerField()
     used_cpus = serializers.FloatField(help_text="held by Runs that start or run")
     used_memory = serializers.IntegerField()
-    heard_at = moment()
+    free_cpus = serializers.FloatField(help_text="held by nobody, as far as is known")
+    free_memory = serializers.IntegerField()
+    runs = serializers.ListField(
+        child=serializers.CharField(),
+        source="run_ids",
+        help_text="ids of those on it that I may see, at most 100",
+    )
+    run_count = serializers.IntegerField(help_text="Runs on it, of everybody")
+    takes_runs = serializers.BooleanField(help_text="It answers, is not drained and not set aside.")
+    answers = serializers.BooleanField(help_text="There was word from it lately.")
+    heard_at = moment(source="machine.heard_at", help_text="the last word from it")
+    note = serializers.CharField(
+        source="machine.note", help_text="why it gets no Runs just now, in a sentence"
+    )
+    drained_at = moment(source="machine.drained_at", allow_null=True)
+    drained_by = serializers.CharField(
+        source="machine.drained_by.username", default=None, allow_null=True
+    )
+    lost_at = moment(
+        source="machine.lost_at",
+        allow_null=True,
+        help_text="when it was last declared lost; it may have come back since: see answers",
+    )
+    lost_by = serializers.CharField(
+        source="machine.lost_by.username", default=None, allow_null=True
+    )
+
+
+class TotalSerializer(serializers.Serializer[Total]):
+    machines = serializers.IntegerField(help_text="in all")
+    taking = serializers.IntegerField(help_text="how many of them take Runs")
+    cpus = serializers.FloatField()
+    memory = serializers.IntegerField()
+    used_cpus = serializers.FloatField()
+    used_memory = serializers.IntegerField()
+    free_cpus = serializers.FloatField()
+    free_memory = serializers.IntegerField()
 
 
 class ClusterSerializer(serializers.Serializer[Any]):
@@ -83,6 +123,7 @@ class ClusterSerializer(serializers.Serializer[Any]):
     network = serializers.CharField(help_text='"full" or "none"')
     notes = serializers.ListField(child=serializers.CharField())
     machines = MachineSerializer(many=True)
+    total = TotalSerializer(help_text="of the machines that take Runs")
     runs = serializers.DictField(
         child=serializers.IntegerField(), help_text="how many are queued, starting, running"
     )
@@ -148,6 +189,7 @@ class RunSerializer(serializers.Serializer[Run]):
     cpus = serializers.FloatField()
     memory = serializers.IntegerField()
     time_limit = serializers.IntegerField()
+    constraints = serializers.CharField(help_text="attributes that its machine must have")
     priority = serializers.IntegerField()
     retry_if_lost = serializers.BooleanField()
     state = serializers.ChoiceField(choices=[state.value for state in RunState])
@@ -155,6 +197,11 @@ class RunSerializer(serializers.Serializer[Run]):
         choices=[reason.value for reason in Reason if reason], allow_blank=True
     )
     explanation = serializers.CharField()
+    ahead = serializers.IntegerField(
+        allow_null=True,
+        help_text="While it waits: Runs before it in line, exact below 20, else at least so many; "
+        'where the reason is "user_limit", of its owner\'s. null: not told',
+    )
     cancelling = serializers.BooleanField(source="is_cancelling")
     attempt = serializers.IntegerField(help_text="0: not started yet")
     backend = serializers.CharField()
@@ -178,6 +225,14 @@ class RunDetailSerializer(RunSerializer):
     script_text = serializers.CharField(help_text="as it was when the Run was submitted")
 
 
+class RunAgainSerializer(Strict):
+    """What shall differ from the Run that is repeated. What is left out is as it was then."""
+
+    cpus = Cores(required=False, allow_null=True)
+    memory = Whole(required=False, allow_null=True, help_text="bytes")
+    time_limit = Whole(required=False, allow_null=True, help_text="seconds; 0: none")
+
+
 class RunRequestSerializer(Strict):
     """What to run. What is left out is as the Task usually has it."""
 
@@ -193,6 +248,11 @@ class RunRequestSerializer(Strict):
     cpus = Cores(required=False, allow_null=True)
     memory = Whole(required=False, allow_null=True)
     time_limit = Whole(required=False, allow_null=True, help_text="seconds; 0: none")
+    constraints = Text(
+        required=False,
+        max_length=500,
+        help_text="attributes that the machine must have besides the environment's: disk:ssd, zone:a",
+    )
     retry_if_lost = Flag(required=False)
 
     def validate_variables(self, value: dict[str, str]) -> dict[str, str]:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from django.urls import path
 
 from jobs.api.base import Unknown, at
-from jobs.api.cluster import Cluster, Environments
+from jobs.api.cluster import (
+    Cluster,
+    DeclareMachineLost,
+    DrainMachine,
+    Environments,
+    UndrainMachine,
+)
 from jobs.api.docs import docs
 from jobs.api.files import Area, File
 from jobs.api.log import RunLog
@@ -21,6 +27,9 @@ urlpatterns = [
     at("tokens/<str:token>", Token, "api-token"),
     at("environments", Environments, "api-environments"),
     at("cluster", Cluster, "api-cluster"),
+    at("cluster/machines/<str:machine>/drain", DrainMachine, "api-drain"),
+    at("cluster/machines/<str:machine>/undrain", UndrainMachine, "api-undrain"),
+    at("cluster/machines/<str:machine>/declare-lost", DeclareMachineLost, "api-declare-lost"),
     at("tasks", Tasks, "api-tasks"),
     at("tasks/<str:task>", OneTask, "api-task"),
     at("tasks/<str:task>/files/<str:area>", Area, "api-area"),

@@ -29,6 +29,10 @@ class ImageNotFound(BackendError):
     """The registry (or, without one, the machine) has no such image, or denies it: the Run fails."""
 
 
+class RoomGone(BackendError):
+    """The room was withdrawn before the container could take it: the Run is placed again."""
+
+
 class CommandNotFound(BackendError):
     """The Environment has no such program (no R, for instance): the Run fails."""
 
@@ -70,13 +74,15 @@ class Capabilities:
     """How memory is limited: "cgroup" (the Run as a whole) or "process" (each process)."""
     network: str
     """"full" (with the host's loopback out of reach) or "none"."""
+    launch_is_start: bool = True
+    """When launch() returns the container runs; else `status` tells when it does."""
     notes: tuple[str, ...] = ()
     """Sentences for the cluster page about what is weaker here than usual."""
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What one machine could give to Runs in all; the queue subtracts what active Runs hold."""
+    """One machine: what it could give to Runs in all; the queue subtracts what active Runs hold."""
 
     machine: str
     cpus: float
@@ -85,6 +91,10 @@ class Offer:
     node: str = ""
     """The backend's own id of the machine, kept with each Run that is placed there."""
     attributes: Mapping[str, str] = field(default_factory=dict)
+    free_cpus: float | None = None
+    """What may be given away now, where others use the machine too: `cpus` is then its size.
+    None: all that our active Runs leave."""
+    free_memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -203,6 +213,16 @@ OnPhase = Callable[[Phase, str], None]
 """Called with the phase and a sentence ("Pulling r-base: 120 of 300 MB"). From the calling thread."""
 
 
+class Notes(Protocol):
+    """What a backend must remember for longer than a process or a machine lasts."""
+
+    def get(self, key: str) -> str:
+        """ "" if there is none."""
+
+    def put(self, key: str, value: str) -> None:
+        """Kept when this returns."""
+
+
 class Backend(Protocol):
     """Starts, observes and stops containers. Every method may be called from several threads.
 
@@ -232,7 +252,7 @@ class Backend(Protocol):
     def launch(self, spec: ContainerSpec) -> None:
         """Create and start the container. Safe to repeat with the same handle: a container that
         exists already is started if it wasn't, and is otherwise left alone.
-        Raises CommandNotFound, ImageNotFound, LaunchFailed."""
+        Raises CommandNotFound, ImageNotFound, LaunchFailed, RoomGone."""
 
     def status(self, handle: str) -> ContainerStatus | None:
         """None is positive word: the engine answers and knows no such container."""

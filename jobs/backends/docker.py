@@ -44,6 +44,7 @@ from jobs.backends.docker_json import (
 )
 from jobs.backends.following import Follower
 from jobs.backends.images import Refused, resolve_image, split_reference
+from jobs.backends.processors import Processors
 from jobs.backends.variables import site_proxies
 
 log = logging.getLogger(__name__)
@@ -150,6 +151,7 @@ class DockerBackend:
         self._cpus = cpus
         self._memory = memory
         self._proxies = site_proxies()
+        self._processors = Processors()
         self._capacity: tuple[float, Offer] | None = None
         self._seen: dict[str, ContainerStatus] = {}
         self._watch = _Events(self._engine, self._filters(), self.containers)
@@ -215,6 +217,7 @@ class DockerBackend:
     # Containers.
 
     def launch(self, spec: ContainerSpec) -> None:
+        spec = self._processors.shown(spec)
         body = create_body(
             spec, installation=self._installation, runner=self._runner, proxies=self._proxies
         )

@@ -68,7 +68,7 @@ def create_body(
             "MemorySwap": spec.memory,
             # Not NanoCpus: that refuses more than the machine has, which the site may allow.
             "CpuPeriod": CPU_PERIOD,
-            "CpuQuota": max(1000, round(spec.cpus * CPU_PERIOD)),
+            "CpuQuota": cpu_quota(spec),
             "PidsLimit": PIDS_LIMIT,
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges"],
@@ -76,10 +76,19 @@ def create_body(
             "NetworkMode": NETWORK,
             "Init": False,
             "ReadonlyRootfs": True,
-            # Temporary files count as the Run's memory; what is large belongs into its folders.
-            "Tmpfs": dict.fromkeys(TEMPORARY, f"rw,nosuid,nodev,exec,mode=1777,size={spec.memory}"),
+            "Tmpfs": dict.fromkeys(TEMPORARY, temporary_options(spec)),
         },
     }
+
+
+def cpu_quota(spec: ContainerSpec) -> int:
+    """Microseconds of CPU in each CPU_PERIOD; the kernel takes no less than 1000."""
+    return max(1000, round(spec.cpus * CPU_PERIOD))
+
+
+def temporary_options(spec: ContainerSpec) -> str:
+    """Temporary files count as the Run's memory; what is large belongs into its folders."""
+    return f"rw,nosuid,nodev,exec,mode=1777,size={spec.memory}"
 
 
 def runner_arguments(spec: ContainerSpec) -> list[str]:
@@ -93,6 +102,8 @@ def runner_arguments(spec: ContainerSpec) -> list[str]:
         arguments += ["--stdin", f"{ATTEMPT_DIR}/stdin"]
     for peak in ("/sys/fs/cgroup/memory/memory.max_usage_in_bytes", "/sys/fs/cgroup/memory.peak"):
         arguments += ["--memory-peak", peak]
+    for events in ("/sys/fs/cgroup/memory/memory.oom_control", "/sys/fs/cgroup/memory.events"):
+        arguments += ["--oom-kills", events]
     return [*arguments, "--", *spec.command]
 
 

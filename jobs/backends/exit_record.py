@@ -51,6 +51,8 @@ class ExitRecord:
     peak_rss: int | None
     """bytes, of the largest process"""
     cpu_seconds: float | None
+    oom_kills: int | None
+    """processes that the kernel killed for memory; None where the runner can't see it"""
 
 
 def read_record(attempt_dir: Path) -> ExitRecord | None:
@@ -97,6 +99,7 @@ def _record(raw: dict[str, Any]) -> ExitRecord:
         peak_memory=_whole(raw.get("peak_memory_bytes")),
         peak_rss=_whole(raw.get("peak_rss_bytes")),
         cpu_seconds=_sum(_number(raw.get("user_seconds")), _number(raw.get("system_seconds"))),
+        oom_kills=_whole(raw.get("oom_kills")),
     )
 
 

@@ -165,6 +165,12 @@ def _pull(
 
 
 def _refusal(image: str, said: str) -> BackendError:
-    if is_denied(said):
-        return ImageNotFound(f"There is no image {image} for us: {said}")
+    return not_found(image, said) if is_denied(said) else unavailable(image, said)
+
+
+def not_found(image: str, said: str) -> ImageNotFound:
+    return ImageNotFound(f"There is no image {image} for us: {said}")
+
+
+def unavailable(image: str, said: str) -> RegistryUnavailable:
     return RegistryUnavailable(f"The registry of {image} does not answer: {said}")

@@ -40,6 +40,7 @@ from jobs.backends.base import (
 from jobs.backends.exit_record import ExitRecord, read_record
 from jobs.backends.local_state import Entry, State
 from jobs.backends.processes import EndWatch, Process, boot_id, process, reap
+from jobs.backends.processors import Processors
 from jobs.backends.sandbox import PATH, bwrap_arguments, program, start_command, write_etc
 from jobs.backends.variables import container_variables, site_proxies
 
@@ -77,6 +78,7 @@ class LocalBackend:
         self._memory = memory
         self._machine = machine or platform.node()
         self._proxies = site_proxies()
+        self._processors = Processors()
         self._root = os.geteuid() == 0
         self._hierarchies = cgroups.find(f"rcluster-{installation}")
         self._slirp = shutil.which("slirp4netns") if self._root else None
@@ -167,6 +169,7 @@ class LocalBackend:
         if not spec.attempt_dir.is_dir():
             raise BackendUnavailable(STORAGE_AWAY)
         self._check(spec)
+        spec = self._processors.shown(spec)
         entry = self._note(spec)
         group = self._group(spec.handle)
         try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from jobs.backends.base import Backend, Health
+from jobs.backends.base import Backend, Health, Notes
+from jobs.backends.mesos_settings import MesosSettings
+from jobs.backends.shared_runner import publish_runner
 
 
 class NoSuchBackendError(ValueError):
@@ -31,6 +33,13 @@ class BackendConfig:
     """None: all of the machine's"""
     memory: int | None = None
     """bytes; None: nine tenths of the machine's"""
+    mesos: MesosSettings = field(default_factory=MesosSettings)
+    notes: Notes | None = None
+    """where a backend keeps what must outlive processes and machines"""
+    attempt_dir: Callable[[str], Path] | None = None
+    """handle -> the folder of its attempt on storage"""
+    shared_dir: Path | None = None
+    """a folder on shared storage, the same path on every machine, for what machines need of ours"""
 
 
 def make_backend(name: str, *, config: BackendConfig) -> Backend:
@@ -79,4 +88,22 @@ def _local(config: BackendConfig) -> Backend:
     )
 
 
-_MAKERS: dict[str, Callable[[BackendConfig], Backend]] = {"docker": _docker, "local": _local}
+def _mesos(config: BackendConfig) -> Backend:
+    from jobs.backends.mesos_backend import MesosBackend
+
+    if config.notes is None or config.attempt_dir is None or config.shared_dir is None:
+        raise ValueError("The mesos backend needs notes, attempt_dir and shared_dir.")
+    return MesosBackend(
+        settings=config.mesos,
+        installation=config.installation,
+        runner=publish_runner(config.runner_dir / "rcluster-run", config.shared_dir),
+        notes=config.notes,
+        attempt_dir=config.attempt_dir,
+    )
+
+
+_MAKERS: dict[str, Callable[[BackendConfig], Backend]] = {
+    "docker": _docker,
+    "local": _local,
+    "mesos": _mesos,
+}

@@ -157,7 +157,15 @@ def start_command(
     for file in group.peak_files if group else ():
         command += ["--memory-peak", str(file)]
     command += ["--", "/bin/sh", "-c", _WITH_ARGS, "sh", str(args_file)]
-    command += ["bwrap", "--args", str(ARGS_FD), "--info-fd", str(INFO_FD), "--", *spec.command]
+    command += [
+        "bwrap",
+        "--args",
+        str(ARGS_FD),
+        "--json-status-fd",
+        str(INFO_FD),
+        "--",
+        *spec.command,
+    ]
     if group is None:
         command = ["/usr/bin/prlimit", f"--data={spec.memory}", "--", *command]
     if not as_root:

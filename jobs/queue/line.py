@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heapreplace
 from typing import NamedTuple
 
+from jobs.constraints import Constraints
+
 Resources = Mapping[str, float]
 """name -> amount: "cpus" in CPUs, "memory" in bytes; others may join"""
 Vector = tuple[float, ...]
@@ -24,6 +26,8 @@ class Need(NamedTuple):
     """higher goes first"""
     lasts: float = float("inf")
     """seconds at most, its time limit"""
+    on: Constraints = ()
+    """attributes that its machine must have"""
 
 
 @dataclass(frozen=True)

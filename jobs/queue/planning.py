@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from jobs import constraints
 from jobs.queue import words
 from jobs.queue.line import NOBODY, Line, Need, Person, Vector
-from jobs.queue.machines import Machines, Room
+from jobs.queue.machines import Machines, Room, Shelf
 from jobs.states import Reason
 
 NEAR = 20
@@ -33,8 +34,8 @@ class Plan:
     behind: Mapping[int, int]
     """key of a Run with more ahead -> the highest of LEVELS not above that. Runs in none of the
     three have at least the last level ahead (in line, or waiting for their person's limits)."""
-    kept: str = ""
-    """the machine on which room is kept for the first in line"""
+    kept: tuple[str, ...] = ()
+    """the machines on which room is kept, the one for the first in line first"""
 
 
 def behind(ahead: int) -> str:
@@ -52,7 +53,8 @@ def plan(
     """Place Runs on machines, at most `at_most` of them, and explain why the others wait.
 
     The first in line that fits nowhere now gets room kept on the machine where it fits soonest;
-    others go past it only where that can't delay it.
+    others go past it only where that can't delay it. So does, on another machine, the first of each
+    kind that needs certain attributes: nobody starves behind Runs that wait for other machines.
     """
     people = people or {}
     needs = list(needs)
@@ -65,24 +67,28 @@ def plan(
     placements: dict[int, str] = {}
     waiting: list[tuple[Need, Vector]] = []
     room_left = len(needs) if at_most is None else at_most
-    kept_for = -1
+    kept_for: dict[int, int] = {}
+    everything = machines.everything
     for need, wants in line:
         if room_left:
-            index = machines.best(wants)
+            shelf = machines.suiting(need.on) if need.on else everything
+            index = machines.best(wants, shelf)
             if index is not None:
                 machines.take(index, wants, need.lasts)
                 placements[need.key] = rooms[index].machine
                 room_left -= 1
                 continue
-            if machines.kept is None and machines.keep(wants) is not None:
-                kept_for = need.key
+            if not shelf.settled and (index := machines.keep(wants, shelf)) is not None:
+                kept_for[need.key] = index
         if len(waiting) < LEVELS[-1]:
             waiting.append((need, wants))
         elif machines.full or not room_left:
             break
     waits = {
         need.key: Wait(
-            Reason.NO_ROOM, _sentence(wants, machines, line, ahead, need.key == kept_for), ahead
+            Reason.NO_ROOM,
+            _sentence(need, wants, machines, line, ahead, kept_for.get(need.key)),
+            ahead,
         )
         for ahead, (need, wants) in enumerate(waiting[:NEAR])
     }
@@ -92,7 +98,7 @@ def plan(
         for ahead, need in enumerate(limited[:NEAR]):
             waits[need.key] = Wait(Reason.USER_LIMIT, _limited(need, person, ahead), ahead)
         levels |= {need.key: level(ahead) for ahead, need in enumerate(limited) if ahead >= NEAR}
-    kept = "" if machines.kept is None else rooms[machines.kept[0]].machine
+    kept = tuple(rooms[index].machine for index in machines.kept)
     return Plan(placements, waits, levels, kept)
 
 
@@ -112,16 +118,22 @@ def _names(needs: Iterable[Need], rooms: Iterable[Room]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _sentence(wants: Vector, machines: Machines, line: Line, ahead: int, is_next: bool) -> str:
-    """Why a Run in line waits, in the user's words."""
+def _sentence(
+    need: Need, wants: Vector, machines: Machines, line: Line, ahead: int, own: int | None
+) -> str:
+    """Why a Run in line waits, in the user's words. `own`: where room is kept for it."""
     after = f"; {words.runs(ahead)} ahead." if ahead else "."
     asked = {name: count for name, count in line.amounts(wants).items() if count}
     needs = f"Needs {words.resources(asked)}"
-    nearest = machines.nearest(wants)
+    if need.on:
+        needs += f" on a machine with {constraints.words(need.on)}"
+    shelf = machines.suiting(need.on)
+    nearest = machines.nearest(wants, shelf)
     if nearest is None:
-        return f"{needs}; no machine is that large now{after}"
-    if not is_next and machines.fits_in_kept_room(wants) and machines.kept is not None:
-        where = machines.rooms[machines.kept[0]].machine
+        return f"{needs}; {_nowhere(need, wants, machines, shelf)}{after}"
+    kept = machines.in_kept_room(wants, shelf, but=own)
+    if kept is not None:
+        where = machines.rooms[kept].machine
         return f"{needs}; the room on {where} is kept for a larger Run that is next{after}"
     free = machines.really_free(nearest)
     if all(each <= have for each, have in zip(wants, free, strict=True)):
@@ -129,7 +141,24 @@ def _sentence(wants: Vector, machines: Machines, line: Line, ahead: int, is_next
     there = words.resources({name: line.amounts(free)[name] for name in asked})
     if len(machines.rooms) == 1:
         return f"{needs}; {there} are free{after}"
+    if len(shelf.members) == 1:
+        return f"{needs}; {machines.rooms[nearest].machine} has {there} free{after}"
     return f"{needs}; the machine with most room for it has {there} free{after}"
+
+
+def _nowhere(need: Need, wants: Vector, machines: Machines, shelf: Shelf) -> str:
+    """Why no machine that takes new Runs could ever hold it."""
+    closed = machines.closed(wants, need.on)
+    if len(closed) == 1:
+        return f"{closed[0].machine} takes no new Runs ({closed[0].closed})"
+    if closed:
+        first = f"{closed[0].machine}: {closed[0].closed}"
+        return f"the {len(closed)} machines that could hold it take no new Runs ({first})"
+    if not need.on:
+        return "no machine is that large now"
+    if any(constraints.matches(need.on, room.attributes) for room in machines.rooms):
+        return "no such machine is that large now"
+    return f"no machine has {constraints.words(need.on)} now"
 
 
 def _limited(need: Need, person: Person, ahead: int) -> str:

@@ -22,9 +22,10 @@ from jobs.backends.base import (
     LaunchFailed,
     Phase,
     RegistryUnavailable,
+    RoomGone,
 )
 from jobs.models import Run
-from jobs.states import Reason, RunState
+from jobs.states import ACTIVE, Reason, RunState
 from jobs.supervision.scheduling import RETRY_AFTER
 from jobs.supervision.spec import spec_of
 from jobs.transitions import advance, explain
@@ -42,7 +43,7 @@ RETRY_LATER = timedelta(minutes=5)
 class Launcher:
     """The launches under way in this process."""
 
-    def __init__(self, *, may_launch: Callable[[], bool], done: Callable[[str], None]) -> None:
+    def __init__(self, *, may_launch: Callable[[], bool], done: Callable[[str, str], None]) -> None:
         self._may_launch = may_launch
         self._done = done
         self._pulls = ThreadPoolExecutor(PULLS_AT_ONCE, thread_name_prefix="pull")
@@ -52,7 +53,7 @@ class Launcher:
         self._lock = threading.Lock()
 
     def submit(self, run: Run, backend: Backend) -> None:
-        """Launch in the background; `done(handle)` is called afterwards, whatever came of it."""
+        """Launch in the background; `done(backend, handle)` is called afterwards, whatever came of it."""
         with self._lock:
             self._under_way.add(run.handle)
         first, step = (
@@ -108,7 +109,7 @@ class Launcher:
     def _over(self, run: Run) -> None:
         with self._lock:
             self._under_way.discard(run.handle)
-        self._done(run.handle)
+        self._done(run.backend, run.handle)
 
 
 def pull(run: Run, backend: Backend) -> bool:
@@ -141,12 +142,15 @@ def start(run: Run, backend: Backend) -> None:
         _give_up(run, backend, Reason.COMMAND_NOT_FOUND, str(error))
     except LaunchFailed as error:
         _give_up(run, backend, Reason.LAUNCH_ERROR, str(error))
+    except RoomGone as error:
+        back_to_queue(run, Reason.NEVER_STARTED, str(error))
     else:
-        advance(run, RunState.RUNNING, since={RunState.STARTING}, started_at=timezone.now())
+        if backend.capabilities.launch_is_start:
+            advance(run, RunState.RUNNING, since={RunState.STARTING}, started_at=timezone.now())
 
 
 def back_to_queue(run: Run, reason: Reason, explanation: str, *, wait: bool = False) -> bool:
-    """STARTING -> QUEUED (CANCELLED if that was asked for), once the permit is revoked for certain.
+    """Back to QUEUED (CANCELLED if that was asked for), once the permit is revoked for certain.
 
     False: it is not; a container took the permit, or somebody else moved the Run. Raises OSError
     if the storage is away.
@@ -156,11 +160,13 @@ def back_to_queue(run: Run, reason: Reason, explanation: str, *, wait: bool = Fa
     queued = advance(
         run,
         RunState.QUEUED,
-        since={RunState.STARTING},
+        since=ACTIVE,
         reason=reason,
         explanation=explanation,
         machine="",
+        node="",
         placed_at=None,
+        started_at=None,
         not_before=timezone.now() + _pause(run) if wait else None,
     )
     if queued:
@@ -177,12 +183,12 @@ def _pause(run: Run) -> timedelta:
 
 
 def cancelled_unstarted(run: Run) -> bool:
-    """STARTING -> CANCELLED: the permit was revoked, so nothing ran and nothing will."""
+    """The permit was revoked, so nothing ran and nothing will."""
     by = run.cancel_requested_by.get_username() if run.cancel_requested_by else "somebody"
     return advance(
         run,
         RunState.CANCELLED,
-        since={RunState.STARTING},
+        since=ACTIVE,
         reason=Reason.CANCELLED,
         explanation=f"Cancelled by {by} before it started.",
     )

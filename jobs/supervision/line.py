@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db.models import Count, F, FloatField, Q, Window
 from django.db.models.functions import Cast, RowNumber
 
-from jobs import queue
+from jobs import constraints, queue
 from jobs.backends.base import Backend
 from jobs.models import Environment, Run, RunQuerySet
 
@@ -49,8 +49,9 @@ def read(backend: Backend, now: datetime) -> Waiting:
         elif run.not_before is None or run.not_before <= now:
             wants = {"cpus": float(run.cpus), "memory": run.memory}
             lasts = run.time_limit or FOREVER
+            on = constraints.stored(run.constraints)
             waiting.needs.append(
-                queue.Need(run.pk, wants, run.submitted_by_id, run.priority, lasts)
+                queue.Need(run.pk, wants, run.submitted_by_id, run.priority, lasts, on)
             )
             waiting.told[run.pk] = run.ahead
             whole[run.pk] = run
@@ -88,9 +89,27 @@ def _many(backend: Backend, now: datetime) -> Waiting:
         wants = shared.get((cpus, memory))
         if wants is None:
             wants = shared[cpus, memory] = {"cpus": cpus, "memory": memory}
-        waiting.needs.append(queue.Need(key, wants, user, priority, time_limit or FOREVER))
+        lasts = time_limit or FOREVER
+        waiting.needs.append(queue.Need(key, wants, user, priority, lasts))
         waiting.told[key] = ahead
+    _add_constraints(waiting)
     return waiting
+
+
+def _add_constraints(waiting: Waiting) -> None:
+    """A small index finds the Runs that have any; the rows of the others stay untouched.
+
+    After the line, so that no Run is in it whose constraints came too late to be seen.
+    """
+    rows = Run.objects.waiting().exclude(constraints="").order_by()
+    if not waiting.complete:
+        rows = rows.filter(pk__lte=max((need.key for need in waiting.needs), default=0))
+    found = rows.values_list("pk", "constraints").iterator(2000)
+    on = {key: constraints.stored(kept) for key, kept in found}
+    if on:
+        waiting.needs = [
+            need._replace(on=on[need.key]) if need.key in on else need for need in waiting.needs
+        ]
 
 
 def ready(waiting: Waiting, now: datetime) -> RunQuerySet:

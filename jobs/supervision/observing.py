@@ -17,7 +17,7 @@ from jobs.models import Run
 from jobs.states import ACTIVE, Reason, RunState
 from jobs.supervision.launching import back_to_queue
 from jobs.supervision.spec import command_of
-from jobs.transitions import advance
+from jobs.transitions import advance, explain
 
 START_GRACE = 15.0
 """seconds that a launch may take to become visible before it counts as never started"""
@@ -29,22 +29,54 @@ Remove = Callable[[Backend, str], None]
 
 def observe(run: Run, status: ContainerStatus, backend: Backend, *, remove: Remove) -> None:
     """Move the Run to where its container is. Raises BackendUnavailable, OSError: nothing moved."""
-    if status.life is Life.RUNNING:
-        if run.state == RunState.STARTING:
-            started = _moment(status.started_at) or timezone.now()
-            advance(run, RunState.RUNNING, since={RunState.STARTING}, started_at=started)
-        else:
-            _enforce_deadline(run, backend)
-    elif status.life is Life.ENDED:
-        _finish(run, status, backend, remove)
-    elif run.state == RunState.STARTING and overdue(run):
+    match status.life:
+        case Life.RUNNING:
+            _runs(run, status, backend)
+        case Life.ENDED:
+            _finish(run, status, backend, remove)
+        case Life.UNREACHABLE:
+            _no_word(run, status, backend)
+        case Life.GONE:
+            is_gone(run, status.sentence)
+        case Life.STAGING if run.state == RunState.STARTING:
+            if overdue(run, settings.RCLUSTER_PULL_TIMEOUT):
+                never_started(run, backend)
+            else:
+                explain(run, Reason.LAUNCHING, f"Starting on {run.machine}.")
+        case Life.CREATED if run.state == RunState.STARTING and overdue(run, START_GRACE):
+            never_started(run, backend)
+
+
+def _runs(run: Run, status: ContainerStatus, backend: Backend) -> None:
+    if run.state == RunState.STARTING:
+        started = _moment(status.started_at) or timezone.now()
+        advance(run, RunState.RUNNING, since={RunState.STARTING}, started_at=started)
+        return
+    if run.reason in (Reason.UNREACHABLE, Reason.BACKEND_UNAVAILABLE):
+        explain(run, Reason.NONE, "")
+    _enforce_deadline(run, backend)
+
+
+def _no_word(run: Run, status: ContainerStatus, backend: Backend) -> None:
+    """Its machine is silent: one that runs stays as it is, one that did not start is started anew."""
+    if run.state == RunState.STARTING:
         never_started(run, backend)
+    elif run.reason != Reason.UNREACHABLE:
+        sentence = f"{status.sentence} The Run goes on as far as we know."
+        explain(run, Reason.UNREACHABLE, sentence.strip())
+
+
+def is_gone(run: Run, why: str) -> None:
+    """Positive word that its container is no more: back to the queue if it never began."""
+    sentence = f"{why} It starts again.".strip()
+    if not back_to_queue(run, Reason.NEVER_STARTED, sentence):
+        _gone(run, why)
 
 
 def missing(run: Run, backend: Backend) -> None:
     """The engine answers and its list has no container of this Run."""
     if run.state == RunState.STARTING:
-        if overdue(run):
+        if overdue(run, START_GRACE):
             never_started(run, backend)
     elif backend.status(run.handle) is None:
         _gone(run)
@@ -52,14 +84,18 @@ def missing(run: Run, backend: Backend) -> None:
 
 def never_started(run: Run, backend: Backend) -> None:
     """Back to the queue if the permit can be revoked; otherwise it did start, and is lost if it is gone."""
-    if back_to_queue(run, Reason.NEVER_STARTED, "The last start came to nothing; it starts again."):
+    # A script that forges this, where it can reach the permit, shall not do so every second.
+    wait = run.state == RunState.RUNNING
+    sentence = "The last start came to nothing; it starts again."
+    if back_to_queue(run, Reason.NEVER_STARTED, sentence, wait=wait):
         backend.remove(run.handle)
     elif backend.status(run.handle) is None:
         _gone(run)
 
 
-def overdue(run: Run) -> bool:
-    return run.placed_at is None or (timezone.now() - run.placed_at).total_seconds() > START_GRACE
+def overdue(run: Run, grace: float) -> bool:
+    """Was it placed longer than `grace` seconds ago?"""
+    return run.placed_at is None or (timezone.now() - run.placed_at).total_seconds() > grace
 
 
 def _enforce_deadline(run: Run, backend: Backend) -> None:
@@ -76,11 +112,10 @@ def _is_far_over(run: Run, ran_for: float) -> bool:
 def _finish(run: Run, status: ContainerStatus, backend: Backend, remove: Remove) -> None:
     unknown = status.exit_code is None and not status.error and not status.out_of_memory
     claimed = attempts.permit(run.public_id, run.attempt) is Permit.TAKEN
-    if (
-        run.state == RunState.STARTING
-        and not claimed
-        and (unknown or status.exit_code == NEVER_RAN)
+    if not (claimed or status.error) and (
+        status.exit_code == NEVER_RAN or (unknown and run.state == RunState.STARTING)
     ):
+        # Also of one that we took for RUNNING: its runner gave the permit back.
         never_started(run, backend)
         return
     if unknown and run.retry_if_lost:
@@ -143,11 +178,13 @@ def _facts(
         environment=run.environment.name,
         error=status.error,
         log_tail=attempts.log_tail(run.public_id, run.attempt),
+        peak_memory=_peak(run, status, record),
     )
 
 
-def _gone(run: Run) -> None:
-    """Positive word that the container is no more, and none of how it ended."""
+def _gone(run: Run, why: str = "") -> None:
+    """Positive word that the container is no more, and none of how it ended. `why`: a sentence."""
+    because = f" {why}" if why else ""
     log_size = attempts.log_size(run.public_id, run.attempt)
     if run.cancel_requested_by is not None:
         advance(
@@ -164,7 +201,7 @@ def _gone(run: Run) -> None:
             RunState.QUEUED,
             since=ACTIVE,
             reason=Reason.NODE_LOST_RETRY,
-            explanation=f"Its container on {run.machine} is gone; it starts again, as its owner allowed.",
+            explanation=f"Its container on {run.machine} is gone; it starts again, as its owner allowed.{because}",
             machine="",
             placed_at=None,
             started_at=None,
@@ -176,7 +213,8 @@ def _gone(run: Run) -> None:
             RunState.FAILED,
             since=ACTIVE,
             reason=Reason.NODE_LOST,
-            explanation=f"Its container on {run.machine} was gone after {duration(ran)}, with no word of its end.",
+            explanation=f"Its container on {run.machine} was gone after {duration(ran)}, "
+            f"with no word of its end.{because}",
             log_size=log_size,
         )
 

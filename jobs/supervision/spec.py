@@ -39,4 +39,6 @@ def spec_of(run: Run) -> ContainerSpec:
         log_cap=settings.RCLUSTER_LOG_CAP,
         uid=uid,
         gid=gid,
+        machine=run.machine,
+        node=run.node,
     )

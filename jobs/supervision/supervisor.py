@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from functools import partial
 from typing import Any
 
 from django.db import DatabaseError, close_old_connections
@@ -17,7 +18,7 @@ from jobs.models import Machine, Run, Site
 from jobs.supervision import observing
 from jobs.supervision.cancelling import Canceller
 from jobs.supervision.launching import Launcher
-from jobs.supervision.reconciling import Reconciler
+from jobs.supervision.reconciling import Reconciler, sweep
 from jobs.supervision.scheduling import schedule
 
 log = logging.getLogger(__name__)
@@ -39,8 +40,8 @@ class Supervisor:
         self._reconciler = Reconciler(
             under_way=self._launcher.under_way, remove=self._launcher.remove_later
         )
-        self._heard: set[str] = set()
-        """handles that something may have happened to since the last pass"""
+        self._heard: dict[str, str] = {}
+        """handle -> its backend, of those that something may have happened to since the last pass"""
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -88,12 +89,18 @@ class Supervisor:
     def run_pass(self) -> None:
         """Everything once, in the order that frees room before giving it away."""
         if not self._lease.hold():
+            self._let_go()
             return
         current = self._current()
         self._observe_heard()
         self._press_cancels()
         if current is not None:
-            schedule(current, lambda run: self._launcher.submit(run, current))
+            schedule(
+                current,
+                lambda run: self._launcher.submit(run, current),
+                may_place=self._lease.still_ours,
+                launching=self._launcher.under_way(),
+            )
         now = time.monotonic()
         if now >= self._next_reconcile:
             self._next_reconcile = now + RECONCILE_EVERY
@@ -107,6 +114,12 @@ class Supervisor:
             self._next_machines = now + MACHINES_EVERY
             _note_machines(current)
 
+    def _let_go(self) -> None:
+        """Another process supervises: a connection of ours would be in its way."""
+        for backend in self._backends.values():
+            backend.close()
+        self._backends.clear()
+
     def _current(self) -> Backend | None:
         """The backend that new Runs start on; None before the first set-up."""
         name = Site.load().backend
@@ -115,7 +128,7 @@ class Supervisor:
     def _backend(self, name: str) -> Backend:
         if name not in self._backends:
             backend = site.backend_for(name)
-            backend.watch(self._heard_of)
+            backend.watch(partial(self._heard_of, name))
             self._backends[name] = backend
         return self._backends[name]
 
@@ -125,21 +138,37 @@ class Supervisor:
             Run.objects.active().order_by().values_list("backend", flat=True).distinct()
         ) | set(self._backends)
 
-    def _heard_of(self, handle: str) -> None:
-        with self._lock:
-            self._heard.add(handle)
+    def _heard_of(self, backend: str, handle: str) -> None:
+        """Something may have happened to `handle`; "": there may be new room."""
+        if handle:
+            with self._lock:
+                self._heard[handle] = backend
         self.wake()
 
     def _observe_heard(self) -> None:
         with self._lock:
-            handles, self._heard = self._heard, set()
-        if not handles:
+            heard, self._heard = self._heard, {}
+        if not heard:
             return
-        runs = Run.objects.active().filter(public_id__in=[_run_of(handle) for handle in handles])
+        runs = Run.objects.active().filter(public_id__in=[_run_of(handle) for handle in heard])
+        # Before the rows are read: what is launched after this is heard of again.
         launching = self._launcher.under_way()
-        for run in runs.as_supervised():
-            if run.handle in handles - launching:
-                self._observe(run)
+        active = {run.handle: run for run in runs.as_supervised()}
+        for handle, backend in heard.items():
+            if handle in active and handle not in launching:
+                self._observe(active[handle])
+            elif handle not in active:
+                self._settle_stranger(handle, backend)
+
+    def _settle_stranger(self, handle: str, name: str) -> None:
+        """Word of a container without an active Run: its end is known, or it has no business to be."""
+        try:
+            backend = self._backend(name)
+            status = backend.status(handle)
+            if status is not None and status.receipt:
+                sweep(backend, status)
+        except BackendError as error:
+            log.info("%s is swept later: %s", handle, error)
 
     def _observe(self, run: Run) -> None:
         try:
@@ -147,6 +176,7 @@ class Supervisor:
             status = backend.status(run.handle)
             if status is not None:
                 observing.observe(run, status, backend, remove=self._launcher.remove_later)
+                backend.settled(status)
         except (BackendError, OSError) as error:
             log.warning("Run %s can't be observed now: %s", run.public_id, error)
         except Exception:

@@ -11,7 +11,8 @@ from django.utils.safestring import SafeString
 
 from jobs.endings import duration
 from jobs.models import Run
-from jobs.queue import amount, size
+from jobs.queue import NEAR, amount, size
+from jobs.states import Reason
 from jobs.views import present
 
 register = template.Library()
@@ -56,6 +57,12 @@ def _state(key: str, word: str) -> SafeString:
         key,
         word,
     )
+
+
+@register.simple_tag
+def condition(key: str, word: str) -> SafeString:
+    """For what is no Run, as a machine."""
+    return _state(key, word)
 
 
 @register.simple_tag
@@ -139,6 +146,14 @@ def in_seconds(seconds: float | None) -> str:
 @register.filter
 def run_time(run: Run) -> str:
     return present.run_time(run)
+
+
+@register.filter
+def place(run: Run) -> int | None:
+    """1 for the first in line; None where the place is not told, or is only among one's own Runs."""
+    if run.ahead is None or run.ahead >= NEAR or run.reason == Reason.USER_LIMIT:
+        return None
+    return run.ahead + 1
 
 
 @register.filter

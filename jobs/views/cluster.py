@@ -1,22 +1,34 @@
-"""The cluster: machines, who uses what, the queue in order with reasons."""
+"""The cluster: machines, who uses what, the queue in order with reasons; draining and losses."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import messages
+from django.db.models import Case, F, Value, When
 from django.http import HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from jobs.models import Run, Site
-from jobs.views import capacity
-from jobs.views.guard import SignedInRequest, signed_in
+from jobs import capacity
+from jobs.machines import declare_lost, drain, undrain, unfinished_runs, why_not_lost
+from jobs.models import Machine, Run, Site
+from jobs.services import Refused
+from jobs.states import Reason
+from jobs.views.guard import SignedInRequest, signed_in, staff_only
 
 QUEUE = 100
+ROOMY = 8
+"""machines at most that show each of their Runs as a line; with more, a machine is a line itself"""
+RUNS_ROOMY, RUNS_DENSE = 50, 5
+"""Runs shown of one machine"""
+NAMED = 20
+"""Runs named before a machine is declared lost"""
 
 _BACKENDS = {
     "docker": "Runs start in containers of this machine's Docker engine.",
     "local": "Runs start in sandboxes on this machine, with the R that is installed on it.",
+    "mesos": "Runs start in Docker containers on the machines of a Mesos cluster.",
 }
 _MEMORY = {
     "cgroup": "The memory limit holds for a Run as a whole.",
@@ -28,10 +40,12 @@ _NETWORK = {
 }
 
 
-def _state() -> dict[str, Any]:
+def _state(request: SignedInRequest) -> dict[str, Any]:
     site = Site.load()
-    waiting = list(
-        Run.objects.waiting().select_related("task__owner").order_by("-priority", "id")[: QUEUE + 1]
+    waiting = _waiting()
+    dense = Machine.objects.filter(backend=site.backend).count() > ROOMY
+    machines = capacity.machines(
+        site.backend, request.user, runs_each=RUNS_DENSE if dense else RUNS_ROOMY
     )
     return {
         "site": site,
@@ -44,19 +58,75 @@ def _state() -> dict[str, Any]:
             )
             if sentence
         ],
-        "machines": capacity.machines(site.backend),
+        "machines": machines,
+        "dense": dense,
+        "total": capacity.total(machines),
         "queue": waiting[:QUEUE],
         "more_waiting": len(waiting) > QUEUE,
     }
 
 
+def _waiting() -> list[Run]:
+    """The start of the line; then those whose place was not told, and those held back by limits."""
+    held_back = Case(When(reason=Reason.USER_LIMIT, then=Value(1)), default=Value(0))
+    runs = Run.objects.waiting().select_related("task__owner").defer("script_text", "stdin")
+    return list(
+        runs.order_by(held_back, F("ahead").asc(nulls_last=True), "-priority", "id")[: QUEUE + 1]
+    )
+
+
 @signed_in
 @require_GET
 def cluster(request: SignedInRequest) -> HttpResponse:
-    return render(request, "cluster/page.html", _state())
+    return render(request, "cluster/page.html", _state(request))
 
 
 @signed_in
 @require_GET
 def cluster_now(request: SignedInRequest) -> HttpResponse:
-    return render(request, "cluster/now.html", _state())
+    return render(request, "cluster/now.html", _state(request))
+
+
+@staff_only
+@require_POST
+def machine_drain(request: SignedInRequest, machine: int) -> HttpResponse:
+    """Drain it; with `undo` in the form, take it back."""
+    found = get_object_or_404(Machine, pk=machine)
+    act = undrain if request.POST.get("undo") else drain
+    act(user=request.user, machine=found)
+    if request.htmx:
+        return render(request, "cluster/now.html", _state(request))
+    return redirect("cluster")
+
+
+@staff_only
+@require_http_methods(["GET", "POST"])
+def machine_lost(request: SignedInRequest, machine: int) -> HttpResponse:
+    """What declaring it lost would do, and, with its name typed, the doing."""
+    found = get_object_or_404(Machine, pk=machine)
+    context: dict[str, Any] = {"machine": found, "refused": why_not_lost(found)}
+    if request.method == "POST" and not context["refused"]:
+        if request.POST.get("name", "").strip() == found.name:
+            try:
+                declare_lost(user=request.user, machine=found)
+            except Refused as refused:
+                context["refused"] = str(refused)
+            else:
+                messages.success(request, f"{found.name} is declared lost. Its Runs are ended now.")
+                return redirect("cluster")
+        else:
+            context["mistyped"] = True
+    runs = unfinished_runs(found).select_related("task__owner").defer("script_text", "stdin")
+    every = list(runs.order_by("pk"))
+    ending = [each for each in every if each.cancel_requested_at]
+    again = [each for each in every if not each.cancel_requested_at and each.retry_if_lost]
+    context |= {
+        "runs": every[:NAMED],
+        "more_runs": len(every) - NAMED,
+        "cancelled": len(ending),
+        "again": len(again),
+        "failed": len(every) - len(ending) - len(again),
+    }
+    wrong = context["refused"] or context.get("mistyped")
+    status = 422 if request.method == "POST" and wrong else 200
+    return render(request, "cluster/lost.html", context, status=status)

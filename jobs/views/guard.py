@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any, Concatenate, cast
 
 from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.cache import never_cache
 
@@ -39,5 +40,18 @@ def signed_in(view: type_of_view) -> Callable[..., HttpResponseBase]:
             there = request.get_full_path() if request.method == "GET" else "/"
             return redirect_to_login(there)
         return view(cast(SignedInRequest, request), *args, **kwargs)
+
+    return wrapper
+
+
+def staff_only(view: type_of_view) -> Callable[..., HttpResponseBase]:
+    """Like signed_in, and 403 for everybody but administrators."""
+
+    @signed_in
+    @wraps(view)
+    def wrapper(request: SignedInRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not request.user.is_staff:
+            raise PermissionDenied
+        return view(request, *args, **kwargs)
 
     return wrapper

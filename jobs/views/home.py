@@ -10,9 +10,8 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from jobs import examples, services
+from jobs import capacity, examples, services
 from jobs.models import Environment, Run, Task
-from jobs.views import capacity
 from jobs.views.guard import SignedInRequest, signed_in
 
 TASKS_PER_PAGE = 50

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from jobs.endings import duration
 from jobs.models import Run
+from jobs.queue.words import runs
 from jobs.states import Reason, RunState
 
 
@@ -44,6 +45,9 @@ def shown(run: Run) -> Shown:
         return Shown("unreachable", "No word", sentence)
     if run.state == RunState.QUEUED and not sentence:
         sentence = "Just submitted."
+    if run.reason == Reason.BACKEND_UNAVAILABLE and run.state == RunState.QUEUED and run.ahead:
+        # The only wait whose sentence does not say it.
+        sentence = f"{sentence} {runs(run.ahead)} ahead."
     if run.state == RunState.SUCCEEDED:
         sentence = f"in {run_time(run)}" if run.started_at else ""
     return Shown(key, word, sentence)

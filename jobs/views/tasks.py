@@ -12,9 +12,10 @@ from django.views.decorators.http import require_GET
 
 from files import storage
 from files.safe import Entry, UnsafePath
-from jobs import runlog
+from jobs import capacity, runlog
 from jobs.models import Environment, Run, Site, Task
-from jobs.views import capacity, choices
+from jobs.more_memory import more_memory
+from jobs.views import choices
 from jobs.views.guard import SignedInRequest, signed_in
 from jobs.views.outcomes import file_url, outcomes
 
@@ -57,6 +58,7 @@ def task(request: SignedInRequest, task: str) -> HttpResponse:
     context = {
         **history,
         "shown_run": shown_run,
+        "more_memory": more_memory(user=request.user, run=shown_run) if shown_run else None,
         "environments": environments,
         "environment_slug": found.environment.slug
         if found.environment
@@ -65,6 +67,7 @@ def task(request: SignedInRequest, task: str) -> HttpResponse:
         "memory_choices": choices.memory(found.memory),
         "time_choices": choices.time_limits(found.time_limit),
         "free": capacity.total(),
+        "attributes": capacity.attributes(site.backend),
         "site": site,
         "console": _console(found, shown_run),
     }
@@ -98,10 +101,10 @@ def console_run(request: SignedInRequest, task: str, run: str) -> HttpResponse:
     found = get_object_or_404(
         Run.objects.filter(task=_task(request, task)).select_related("task"), public_id=run
     )
-    part = "task/results.html" if request.GET.get("part") == "results" else "task/headline.html"
-    return render(
-        request, part, {"run": found, "outcomes": outcomes(found) if "results" in part else []}
-    )
+    if request.GET.get("part") == "results":
+        return render(request, "task/results.html", {"run": found, "outcomes": outcomes(found)})
+    context = {"run": found, "more_memory": more_memory(user=request.user, run=found)}
+    return render(request, "task/headline.html", context)
 
 
 def _chosen(task: Task, public_id: str, newest: list[Run]) -> Run | None:

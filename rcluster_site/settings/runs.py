@@ -1,5 +1,8 @@
 """Storage, backends and limits of Runs."""
 
+from pathlib import Path
+
+from jobs.backends.mesos_settings import MesosSettings
 from rcluster_site.settings.core import BASE_DIR, ENV
 
 RCLUSTER_HOME = ENV.home
@@ -7,6 +10,16 @@ RCLUSTER_STORAGE = ENV.storage
 RCLUSTER_RUNNER_DIR = BASE_DIR / "runner" / "build"
 RCLUSTER_BACKEND = ENV.text("RCLUSTER_BACKEND")
 RCLUSTER_DOCKER_HOST = ENV.text("RCLUSTER_DOCKER_HOST")
+RCLUSTER_MESOS = MesosSettings(
+    master=ENV.text("RCLUSTER_MESOS_MASTER"),
+    role=ENV.text("RCLUSTER_MESOS_ROLE"),
+    principal=ENV.text("RCLUSTER_MESOS_PRINCIPAL"),
+    secret_file=Path(_secret) if (_secret := ENV.text("RCLUSTER_MESOS_SECRET_FILE")) else None,
+    failover_timeout=ENV.number("RCLUSTER_MESOS_FAILOVER_TIMEOUT") or 0.0,
+    network=ENV.text("RCLUSTER_MESOS_NETWORK"),
+    web_address=ENV.text("RCLUSTER_ADDRESS"),
+    registry_auth=Path(_auth) if (_auth := ENV.text("RCLUSTER_REGISTRY_AUTH")) else None,
+)
 RCLUSTER_CPUS = ENV.number("RCLUSTER_CPUS")
 RCLUSTER_MEMORY = ENV.number("RCLUSTER_MEMORY")
 RCLUSTER_LOG_CAP = ENV.whole("RCLUSTER_LOG_CAP")

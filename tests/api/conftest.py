@@ -12,12 +12,13 @@ from pytest_django.fixtures import Settings
 from accounts.models import User
 from files import storage
 from jobs.models import Environment, Site, Task
+from tests.conftest import mark_storage
 from tests.factories import make_environment, make_task, make_token, make_user
 
 
 @pytest.fixture(autouse=True)
 def storage_root(tmp_path: Path, settings: Settings) -> Path:
-    settings.RCLUSTER_STORAGE = tmp_path / "storage"
+    settings.RCLUSTER_STORAGE = mark_storage(tmp_path / "storage")
     settings.RCLUSTER_USER = "nobody"
     return tmp_path / "storage"
 

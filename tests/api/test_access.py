@@ -48,11 +48,18 @@ OWNED = {
     ("runs/{run}/again", "POST"): 201,
     ("runs/{run}/log", "GET"): 200,
 }
+STAFF = {
+    "cluster/machines/{machine}/drain",
+    "cluster/machines/{machine}/undrain",
+    "cluster/machines/{machine}/declare-lost",
+}
+"""POST, for administrators only: test_machines.py"""
 BODIES: dict[tuple[str, str], Any] = {
     ("tokens", "POST"): {"name": "another"},
     ("tasks", "POST"): {"name": "New"},
     ("tasks/{task}", "PATCH"): {"name": "Renamed"},
     ("tasks/{task}/runs", "POST"): {"script_path": "main.R"},
+    ("runs/{run}/again", "POST"): {"memory": 2 * 1024**3},
     ("tasks/{task}/files/code", "POST"): {"folder": "new"},
     ("tasks/{task}/files/code/main.R", "POST"): {"folder": "new"},
 }
@@ -100,10 +107,10 @@ def test_no_address_is_forgotten_here() -> None:
     routes = {str(each.pattern) for each in urlpatterns if isinstance(each, URLPattern)}
     named = {"files/code": "files/<str:area>", "main.R": "<any:path>"}
     covered = set()
-    for address in ADDRESSES:
+    for address in [*ADDRESSES, *STAFF]:
         for key, value in named.items():
             address = address.replace(key, value)
-        for key in ("task", "run", "token"):
+        for key in ("task", "run", "token", "machine"):
             address = address.replace(f"{{{key}}}", f"<str:{key}>")
         covered.add(address)
     assert routes - {"<any:rest>"} == covered

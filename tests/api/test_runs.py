@@ -17,10 +17,11 @@ from jobs.models import Environment, Run, Task
 from jobs.states import Reason, RunState
 from tests.factories import make_environment, make_run, make_task
 
+GIB = 1024**3
 FIELDS = set(
     "id task number title kind script_path script_text command arguments variables environment "  # noqa: SIM905
-    "image_digest cpus memory time_limit priority retry_if_lost state reason explanation "
-    "cancelling attempt backend machine submitted_by repeats created_at placed_at started_at "
+    "image_digest cpus memory time_limit constraints priority retry_if_lost state reason explanation "
+    "ahead cancelling attempt backend machine submitted_by repeats created_at placed_at started_at "
     "finished_at cancel_requested_at exit_code log_size log_dropped peak_memory cpu_seconds "
     "url".split()
 )
@@ -76,6 +77,7 @@ def test_everything_that_can_be_asked_for(api: Client, task: Task) -> None:
         "retry_if_lost": True,
         "state": "queued",
         "reason": "submitted",
+        "ahead": None,
         "attempt": 0,
         "submitted_by": "owner",
         "repeats": None,
@@ -216,6 +218,32 @@ def test_cancel_and_again(api: Client, task: Task) -> None:
     shown = again.json()
     assert (shown["repeats"], shown["number"], shown["state"]) == (run["id"], 2, "queued")
     assert (shown["command"], shown["variables"]) == ("sleep 60", {"A": "1"})
+
+
+def test_again_with_other_resources_leaves_the_rest_as_it_was(api: Client, task: Task) -> None:
+    run = submit(api, task, command="fit", variables={"A": "1"}, cpus=0.5, memory=GIB).json()
+    address = f"runs/{run['id']}/again"
+    shown = post(api, address, {"memory": 2 * GIB}).json()
+    assert {name: shown[name] for name in ("command", "variables", "cpus", "memory")} == {
+        "command": "fit",
+        "variables": {"A": "1"},
+        "cpus": 0.5,
+        "memory": 2 * GIB,
+    }
+    other = post(api, address, {"cpus": 2, "time_limit": 60, "memory": None}).json()
+    assert (other["cpus"], other["time_limit"], other["memory"]) == (2.0, 60, GIB)
+    bare = api.generic("POST", f"/api/v1/{address}")
+    assert (bare.status_code, bare.json()["memory"]) == (201, GIB)
+    for wrong in ({"memory": "2 GB"}, {"memory": 1}, {"command": "other"}, {"memory": 2.5}):
+        refused = post(api, address, wrong)
+        assert refused.status_code == 400
+        assert list(refused.json()["errors"]) == list(wrong)
+    assert Run.objects.count() == 4
+
+
+def test_a_waiting_run_says_how_many_are_ahead(api: Client, task: Task) -> None:
+    run = make_run(task, reason=Reason.NO_ROOM, ahead=3, explanation="Needs 4 CPUs; 3 Runs ahead.")
+    assert api.get(f"/api/v1/runs/{run.public_id}").json()["ahead"] == 3
 
 
 def test_a_running_run_is_only_asked_to_end(api: Client, task: Task) -> None:

@@ -1,20 +1,17 @@
-"""Tasks, tokens, Environments and the cluster over the API."""
+"""Tasks, tokens and Environments over the API."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 
 from accounts.models import ApiToken, User
 from files import storage
-from jobs.models import Environment, Machine, Site, Task
-from jobs.states import RunState
-from tests.factories import PASSWORD, make_run
+from jobs.models import Environment, Task
+from tests.factories import PASSWORD
 
 GIB = 1024**3
 
@@ -125,38 +122,3 @@ def test_a_token_makes_none_that_outlives_it(api: Client) -> None:
     ]
     assert post(api, "tokens", {"name": "y"}).status_code == 201
     assert ApiToken.objects.get(name="y").expires_at == mine.expires_at
-
-
-def test_the_cluster(api: Client, task: Task) -> None:
-    site = Site.load()
-    site.backend, site.backend_memory, site.backend_network = "local", "cgroup", "full"
-    site.backend_notes = ["Memory is limited by cgroup v1."]
-    site.save()
-    for name in ("a", "b"):
-        Machine.objects.create(
-            name=name, backend="local", cpus=4, memory=8 * GIB, heard_at=timezone.now()
-        )
-    Machine.objects.create(
-        name="other", backend="docker", cpus=4, memory=1, heard_at=timezone.now()
-    )
-    for state, machine in (
-        (RunState.RUNNING, "a"),
-        (RunState.STARTING, "a"),
-        (RunState.SUCCEEDED, "a"),
-        (RunState.QUEUED, ""),
-    ):
-        make_run(task, state=state, machine=machine, cpus=Decimal("1.5"), memory=GIB)
-    shown = api.get("/api/v1/cluster").json()
-    machines = shown.pop("machines")
-    assert shown == {
-        "backend": "local",
-        "images": False,
-        "memory": "cgroup",
-        "network": "full",
-        "notes": ["Memory is limited by cgroup v1."],
-        "runs": {"queued": 1, "starting": 1, "running": 1},
-    }
-    assert [(m["name"], m["cpus"], m["used_cpus"], m["used_memory"]) for m in machines] == [
-        ("a", 4.0, 3.0, 2 * GIB),
-        ("b", 4.0, 0.0, 0),
-    ]

@@ -46,8 +46,10 @@ _HIT: dict[str, frozenset[Outcome]] = {
     "queued": frozenset({SUCCEEDED}),
     # Before it took its permit nothing was done, and it starts again.
     "starting": frozenset({SUCCEEDED, KILLED}),
+    "claimed": frozenset({KILLED}),
     "running": frozenset({KILLED}),
-    "printing": frozenset({KILLED}),
+    # Judged by its log: it may have been faster.
+    "printing": frozenset({SUCCEEDED, KILLED}),
     # It may have been faster.
     "finishing": frozenset({SUCCEEDED, KILLED}),
 }
@@ -66,11 +68,22 @@ def cases(*, postgresql: bool, backends: Sequence[str] = BACKENDS) -> list[Case]
 
 
 def sample(all_cases: Sequence[Case], count: int, seed: int) -> list[Case]:
-    """`count` of them, in the table's order, the backends in equal shares."""
+    """`count` of them, in the table's order: every fault before any a second time, then every
+    moment, then the backends in equal shares."""
     generator = random.Random(seed)
+    left = list(all_cases)
+    generator.shuffle(left)
     found: list[Case] = []
-    backends = sorted({case.backend for case in all_cases})
-    for index, backend in enumerate(backends):
-        share = count // len(backends) + (index < count % len(backends))
-        found += generator.sample([c for c in all_cases if c.backend == backend], share)
+
+    def used(case: Case) -> tuple[int, int, int]:
+        return (
+            sum(each.fault is case.fault for each in found),
+            sum(each.moment == case.moment for each in found),
+            sum(each.backend == case.backend for each in found),
+        )
+
+    while left and len(found) < count:
+        chosen = min(left, key=used)
+        left.remove(chosen)
+        found.append(chosen)
     return [case for case in all_cases if case in found]

@@ -54,6 +54,14 @@ class Engine:
         assert self._process.poll() is None, (self._folder / "log").read_text()[-2000:]
         return self._docker("info", check=False).returncode == 0
 
+    def _containerd(self) -> int:
+        """Its process id; 0 if there is none (yet)."""
+        try:
+            path = self._folder / "exec" / "containerd" / "containerd.pid"
+            return int(path.read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+
     def copy_image(self, image: str) -> None:
         """From the machine's usual engine."""
         tar = self._folder / "image.tar"
@@ -67,10 +75,17 @@ class Engine:
         Its containerd dies with it; the containers and their shims go on (live-restore).
         """
         assert self._process is not None
+        containerd = self._containerd()
         self._process.send_signal(signal.SIGKILL)
         self._process.wait(timeout=30)
-        # containerd is an orphan of ours now: looking waits for zombies.
-        left(known=(), trees=())
+
+        def gone() -> bool:
+            # containerd is an orphan of ours now: looking waits for zombies.
+            left(known=(), trees=())
+            return not Path(f"/proc/{containerd}").exists()
+
+        if containerd:
+            until(gone, "the end of the engine's containerd", seconds=START)
 
     def containers(self, label: str = "") -> list[str]:
         filters = ["--filter", f"label={label}"] if label else []

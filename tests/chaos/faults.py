@@ -23,6 +23,8 @@ class Strike:
     rig: Rig
     victim: str
     """the Run whose container is the one to be killed, where the fault is that"""
+    victim_pid: int = 0
+    """of its runner, if the eye was on it before; else it is looked for"""
     hit: bool = True
     """False: there was nothing (any more) to be broken"""
     old_pid: int = 0
@@ -110,8 +112,10 @@ class KillContainer(Fault):
 
     def strike(self, at: Strike) -> None:
         deadline = time.monotonic() + APPEAR
-        while not (pid := at.rig.process_of(at.victim)) and time.monotonic() < deadline:
+        pid = at.victim_pid
+        while not pid and time.monotonic() < deadline:
             time.sleep(0.002)
+            pid = at.rig.process_of(at.victim)
         at.hit = _is_a_runner(pid)
         if at.hit:
             try:

@@ -26,16 +26,20 @@ def just_submitted(scene: Scene) -> Part:
 
 def meanwhile(scene: Scene) -> Part:
     """While the fault lasts; a portal that is away, or says no, is asked again until it says yes."""
-    scene.strike(None, meanwhile=lambda: scene.try_to_submit(QUICK))
-    if not scene.parts:
-        scene.submit(QUICK)
-    return scene.parts[0]
+
+    def try_everything() -> None:
+        scene.try_to_submit(QUICK)
+        scene.try_to_keep()
+
+    scene.strike(None, meanwhile=try_everything)
+    return scene.parts[0] if scene.parts else scene.submit_again(QUICK)
 
 
 def queued(scene: Scene) -> Part:
     """It waits behind a Run that holds all CPUs (which is the one hit, if Runs are hit)."""
     filler = scene.submit(gated(FILLER_GATE), cpus=rig.CPUS)
     scene.wait_printed(filler, b"started")
+    scene.aim(filler)
     part = scene.submit(QUICK)
     scene.wait_state(part, "queued", "no_room")
     scene.strike(filler)
@@ -57,11 +61,21 @@ def starting(scene: Scene) -> Part:
     return part
 
 
+def claimed(scene: Scene) -> Part:
+    """Its runner has just taken the permit; the sandbox, or the script's process, is being made."""
+    part = scene.submit(gated(GATE))
+    scene.wait_claimed(part)
+    scene.strike(part)
+    scene.open(GATE)
+    return part
+
+
 def running(scene: Scene) -> Part:
     """It runs and waits at a gate, so it is still there afterwards."""
     part = scene.submit(gated(GATE))
     scene.wait_printed(part, b"started")
     scene.wait_state(part, "running", "")
+    scene.aim(part)
     scene.strike(part)
     if not scene.fault.ends_the_run:
         scene.still(part, {"running"})
@@ -72,7 +86,10 @@ def running(scene: Scene) -> Part:
 def printing(scene: Scene) -> Part:
     """In the middle of 3,000 lines within two seconds."""
     part = scene.submit(PRINTING)
-    scene.wait_size(part, scene.random.randint(100, len(PRINTING.output) // 2))
+    size = scene.random.randint(100, len(PRINTING.output) // 2)
+    scene.wait_size(part, 1)
+    scene.aim(part)
+    scene.wait_size(part, size)
     scene.strike(part)
     return part
 
@@ -82,6 +99,7 @@ def finishing(scene: Scene) -> Part:
     part = scene.submit(gated(GATE))
     scene.wait_printed(part, b"started")
     scene.wait_state(part, "running", "")
+    scene.aim(part)
     scene.open(GATE)
     time.sleep(scene.random.uniform(0, 0.08))
     scene.strike(part)
@@ -93,6 +111,7 @@ def cancelling(scene: Scene) -> Part:
     part = scene.submit(STOPPING)
     scene.wait_printed(part, b"waiting")
     scene.wait_state(part, "running", "")
+    scene.aim(part)
     part.cancelled = scene.rig.cancel(part.run)
     assert part.cancelled
     if scene.random.random() < 0.5:
@@ -106,6 +125,7 @@ MOMENTS: dict[str, Moment] = {
     "meanwhile": meanwhile,
     "queued": queued,
     "starting": starting,
+    "claimed": claimed,
     "running": running,
     "printing": printing,
     "finishing": finishing,

@@ -40,6 +40,8 @@ class Rig:
         self.engine: Engine | None = None
         self.refusal = ""
         """what came instead of 201 the last time"""
+        self._told: set[str] = set()
+        """leftovers that were held against the case that left them"""
         self._stack = ExitStack()
         self.folder = Path(
             tempfile.mkdtemp(prefix="rc-chaos-", dir=os.environ.get("RCLUSTER_TEST_TMP", "/tmp"))
@@ -119,13 +121,13 @@ class Rig:
     def log(self, run: str) -> bytes:
         return self.ask(f"/runs/{run}/log").raise_for_status().content
 
-    def runs_of(self, task: str) -> list[str]:
-        """All Runs of a Task that the portal knows."""
-        address: str | None = f"/tasks/{task}/runs"
-        found: list[str] = []
+    def states_of(self, task: str) -> dict[str, str]:
+        """All Runs of a Task that the portal knows, each with its state."""
+        address: str | None = f"/tasks/{task}/runs?limit=200"
+        found: dict[str, str] = {}
         while address:
             page = self.ask(address).raise_for_status().json()
-            found += [each["id"] for each in page["results"]]
+            found |= {each["id"]: each["state"] for each in page["results"]}
             address = page["next"]
         return found
 
@@ -141,6 +143,21 @@ class Rig:
             self.refusal = f"{answer.status_code} {answer.text[:300]}"
             return None
         return str(answer.json()["id"])
+
+    def try_to_make_task(self, name: str, *, within: float) -> str | None:
+        """None: the portal refused, or was not there."""
+        try:
+            answer = self.client.http.post("/tasks", json={"name": name}, timeout=within)
+        except httpx.TransportError:
+            return None
+        return str(answer.json()["id"]) if answer.status_code == 201 else None
+
+    def try_to_upload(self, task: str, path: str, content: bytes, *, within: float) -> bool:
+        address = f"/tasks/{task}/files/{path}"
+        try:
+            return self.client.http.put(address, content=content, timeout=within).is_success
+        except httpx.TransportError:
+            return False
 
     def cancel(self, run: str) -> bool:
         try:
@@ -195,13 +212,15 @@ class Rig:
 
     def leftovers(self) -> list[str]:
         """What Runs that are over have left on this machine."""
-        return [*self._processes(), *self._containers(), *self._cgroups(), *self._notes()]
+        found = [*self._processes(), *self._containers(), *self._cgroups(), *self._notes()]
+        return [each for each in found if each not in self._told]
 
     def wait_clean(self, *, seconds: float) -> list[str]:
-        """What is still there after `seconds`."""
+        """What is still there after `seconds`; it is told only once."""
         deadline = time.monotonic() + seconds
         while (found := self.leftovers()) and time.monotonic() < deadline:
             time.sleep(0.2)
+        self._told |= set(found)
         return found
 
     def _processes(self) -> list[str]:

@@ -17,8 +17,11 @@ from tests.client import FINAL
 from tests.waiting import until
 
 CPUS = 0.5
-PATIENCE = 40.0
-"""seconds to come to the moment; nothing is broken by then"""
+PATIENCE = 60.0
+"""seconds to come to the moment; nothing is broken by then, but the machine may be busy"""
+ANSWER = 3.0
+"""seconds that somebody waits for a Task or an upload while the storage may be hanging"""
+NOTE = b"kept while the portal was in trouble\n"
 
 
 @dataclass
@@ -28,6 +31,8 @@ class Part:
     run: str
     script: Script
     listener: Listener
+    pid: int = 0
+    """of its runner, where somebody has it in sight"""
     cancelled: bool = False
     was_killed: bool = False
 
@@ -39,6 +44,10 @@ class Scene:
     random: random.Random
     task: str = ""
     parts: list[Part] = field(default_factory=list)
+    tasks: list[str] = field(default_factory=list)
+    """made while the fault lasted"""
+    noted: list[str] = field(default_factory=list)
+    """those of them that took a file as well"""
     recovered_at: float = 0.0
     hit: bool = True
 
@@ -48,6 +57,16 @@ class Scene:
         part = Part(run, script, self.rig.listen(run))
         self.parts.append(part)
         return part
+
+    def submit_again(self, script: Script) -> Part:
+        """As submit(), by somebody who takes a portal that has only just come back as it is."""
+        until(
+            lambda: self.try_to_submit(script),
+            f"a Run to be accepted (the last answer: {self.rig.refusal})",
+            seconds=PATIENCE,
+            every=0.2,
+        )
+        return self.parts[0]
 
     def open(self, gate: str) -> None:
         """Let a gated script go on; past the portal, which may be away."""
@@ -72,15 +91,54 @@ class Scene:
         folder = self.rig.attempt_folder(part.run, 1)
         until(folder.exists, f"{part.run} to be placed", seconds=PATIENCE, every=0.001)
 
-    def try_to_submit(self, script: Script) -> None:
+    def wait_claimed(self, part: Part) -> None:
+        """Until its runner took the permit. This very instant: what comes next takes milliseconds."""
+        folder = self.rig.attempt_folder(part.run, 1)
+        until(
+            lambda: any(folder.glob("started.*")),
+            f"{part.run} to take its permit",
+            seconds=PATIENCE,
+            every=0.0002,
+        )
+
+    def aim(self, part: Part) -> None:
+        """Find the process now, if the fault is to hit it: later it may be too late."""
+        if self.fault.ends_the_run:
+            part.pid = until(
+                lambda: self.rig.process_of(part.run), f"the runner of {part.run}", seconds=PATIENCE
+            )
+
+    def try_to_keep(self) -> None:
+        """Make a Task with a file in it. What the portal says yes to must be there afterwards."""
+        task = self.rig.try_to_make_task("meanwhile", within=ANSWER)
+        if task is not None:
+            self.tasks.append(task)
+            if self.rig.try_to_upload(task, "code/note", NOTE, within=ANSWER):
+                self.noted.append(task)
+
+    def lost_tasks(self) -> list[str]:
+        """Looked at where the storage really is."""
+        lost = []
+        for task in self.tasks:
+            code = self.rig.task_folder(task) / "code"
+            if not code.is_dir():
+                lost.append(f"the folders of Task {task}, which was accepted")
+            elif task in self.noted and (
+                not (code / "note").exists() or (code / "note").read_bytes() != NOTE
+            ):
+                lost.append(f"the file of Task {task}, which was accepted")
+        return lost
+
+    def try_to_submit(self, script: Script) -> bool:
         """No part comes of it if the portal is away or says no: then there is no Run to look after."""
         run = self.rig.submit(self.task, script.command, CPUS)
         if run is not None:
             self.parts.append(Part(run, script, self.rig.listen(run)))
+        return run is not None
 
     def strike(self, victim: Part | None, *, meanwhile: Callable[[], None] | None = None) -> None:
         """Break it, wait as long as it lasts, mend it, wait until the portal answers again."""
-        at = Strike(self.rig, victim.run if victim else "")
+        at = Strike(self.rig, victim.run, victim.pid) if victim else Strike(self.rig, "")
         try:
             self.fault.strike(at)
             began = time.monotonic()

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.chaos.cases import cases, sample
+from tests.chaos.faults import FAULTS
+from tests.chaos.moments import MOMENTS
 from tests.chaos.scripts import QUICK, REFUSED, STOPPING
 from tests.chaos.verdict import CANCELLED, DISK_FULL, KILLED, SUCCEEDED, Evidence, Verdict, judge
 
@@ -105,3 +108,24 @@ def test_a_cancelled_run_keeps_its_last_words() -> None:
     assert judge(printed(STOPPING.output, stopped, **cancelled), {CANCELLED}).problems == []
     cut = printed(STOPPING.output.replace(b"bye\n", b""), stopped, **cancelled)
     assert kinds(judge(cut, {CANCELLED})) == LOST
+
+
+def test_every_fault_meets_every_moment_on_every_backend() -> None:
+    table = cases(postgresql=True)
+    names = {(c.backend, c.fault.name, c.moment) for c in table}
+    for backend in ("local", "docker"):
+        for fault in FAULTS:
+            if backend in fault.backends:
+                missing = {m for m in MOMENTS if (backend, fault.name, m) not in names}
+                # Before there is a container none can be killed.
+                assert missing == ({"just submitted", "meanwhile"} if fault.ends_the_run else set())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_sample_has_every_fault_and_every_moment(seed: int) -> None:
+    table = cases(postgresql=True)
+    found = sample(table, 12, seed)
+    assert found == sample(table, 12, seed)
+    assert {case.fault.name for case in found} == {fault.name for fault in FAULTS}
+    assert {case.moment for case in found} == set(MOMENTS)
+    assert min(sum(c.backend == each for c in found) for each in ("local", "docker")) >= 4

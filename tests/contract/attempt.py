@@ -58,6 +58,8 @@ class Lab:
         if permit:
             (folder / "permit").write_bytes(b"")
         self.give(self.root / run)
+        cpus = more.pop("cpus", 1.0)
+        machine, node = self.room(cpus, memory)
         spec = ContainerSpec(
             handle=f"rcluster-{run}-1",
             run=run,
@@ -66,17 +68,34 @@ class Lab:
             command=command,
             attempt_dir=folder,
             mounts=[Mount(code, "/code"), *mounts],
-            cpus=more.pop("cpus", 1.0),
+            cpus=cpus,
             memory=memory,
             variables={"TZ": "UTC", **(variables or {})},
             has_stdin=stdin is not None,
             uid=self.uid,
             gid=self.gid,
+            machine=machine,
+            node=node,
             **more,
         )
         made = Attempt(self.backend, spec)
         self.attempts.append(made)
         return made
+
+    def room(self, cpus: float, memory: int) -> tuple[str, str]:
+        """A machine to place it on, as the queue would choose one: name and node."""
+        if self.backend.capabilities.launch_is_start:
+            return "", ""
+
+        def found() -> tuple[str, str] | None:
+            for offer in self.backend.offers():
+                if (offer.free_cpus or 0.0) >= cpus and (offer.free_memory or 0) >= memory:
+                    return offer.machine, offer.node
+            return None
+
+        place = until(found, f"a machine with {cpus} CPUs free", seconds=20)
+        assert place is not None
+        return place
 
     def run(self, command: Sequence[str], **more: Any) -> Attempt:
         """Launch and wait for the end."""
@@ -102,8 +121,7 @@ class Lab:
             attempt.backend.kill(attempt.handle)
         for attempt in self.attempts:
             until(attempt.is_over, f"the end of {attempt.handle}")
-            attempt.backend.remove(attempt.handle)
-            assert attempt.backend.status(attempt.handle) is None
+            until(attempt.is_removed, f"the removal of {attempt.handle}")
         self.attempts.clear()
 
 
@@ -126,15 +144,30 @@ class Attempt:
 
     def launch(self) -> None:
         self.backend.launch(self.spec)
+        if not self.backend.capabilities.launch_is_start:
+            until(
+                lambda: self.status().life is not Life.STAGING,
+                f"the start of {self.handle}",
+                seconds=20,
+            )
 
     def status(self) -> ContainerStatus:
         status = self.backend.status(self.handle)
         assert status is not None, f"{self.handle} is unknown to the backend"
+        if status.life is not Life.ENDED:
+            # As supervision does once the database has it; of an end we may want to hear again.
+            self.backend.settled(status)
         return status
 
     def is_over(self) -> bool:
         status = self.backend.status(self.handle)
+        if status is not None and status.life is not Life.ENDED:
+            self.backend.settled(status)
         return status is None or status.life is not Life.RUNNING
+
+    def is_removed(self) -> bool:
+        self.backend.remove(self.handle)
+        return self.backend.status(self.handle) is None
 
     def ended(self, within: float = 30.0) -> ContainerStatus:
         def look() -> ContainerStatus | None:
@@ -151,9 +184,32 @@ class Attempt:
     def text(self) -> str:
         return self.log().decode()
 
+    def lines(self) -> list[str]:
+        return self.text().splitlines()
+
     def prints(self, text: bytes, within: float = 20.0) -> None:
         until(lambda: text in self.log(), f"{text!r} in the log", seconds=within)
 
     def record(self) -> dict[str, Any]:
         record: dict[str, Any] = json.loads((self.folder / "exit").read_bytes())
         return record
+
+
+def folder_of(root: Path, handle: str) -> Path:
+    """Where `Lab.attempt` put the attempt behind a handle."""
+    return root / handle.split("-")[1] / "1"
+
+
+@dataclass(frozen=True)
+class FolderNotes:
+    """Notes of a backend as files: what the product keeps in its database."""
+
+    folder: Path
+
+    def get(self, key: str) -> str:
+        path = self.folder / key
+        return path.read_text() if path.exists() else ""
+
+    def put(self, key: str, value: str) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / key).write_text(value)

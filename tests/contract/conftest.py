@@ -8,19 +8,23 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from deploy.mesos.lab import Lab as MesosLab
 from jobs.backends.base import Backend
+from jobs.backends.mesos_settings import MesosSettings
 from jobs.backends.registry import BackendConfig, make_backend
 from tests.conftest import R_IMAGE as IMAGE
 
-from .attempt import Lab
+from .attempt import FolderNotes, Lab, folder_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 UID = GID = 12345
+MESOS_PORT = 5250
 
 
 @dataclass(frozen=True)
@@ -58,15 +62,33 @@ def place() -> Iterator[Path]:
 MakeSite = Callable[[str], Site]
 
 
+@pytest.fixture(scope="session")
+def mesos_lab() -> Iterator[MesosLab]:
+    """A real master with three agents, shared by all tests of the contract."""
+    folder = Path(tempfile.mkdtemp(prefix="contract-mesos-"))
+    folder.chmod(0o755)
+    with MesosLab(folder, MESOS_PORT, agents=3).running() as lab:
+        yield lab
+    shutil.rmtree(folder)
+
+
 @pytest.fixture
-def make_site(place: Path, runner_dir: Path) -> MakeSite:
+def make_site(place: Path, runner_dir: Path, request: pytest.FixtureRequest) -> MakeSite:
     def make(name: str) -> Site:
         config = BackendConfig(
             installation=place.name,
             machine="here",
             runner_dir=runner_dir,
             state_dir=place / "state",
+            notes=FolderNotes(place / "notes"),
+            attempt_dir=partial(folder_of, place / "runs"),
+            shared_dir=place / "bin",
         )
+        if name == "mesos":
+            lab: MesosLab = request.getfixturevalue("mesos_lab")
+            # The framework of each test is forgotten soon after it.
+            settings = MesosSettings(lab.master, failover_timeout=20.0)
+            config = replace(config, mesos=settings)
         return Site(name, config)
 
     return make
@@ -76,10 +98,11 @@ def make_site(place: Path, runner_dir: Path) -> MakeSite:
     params=[
         pytest.param("docker", marks=pytest.mark.docker),
         pytest.param("local", marks=pytest.mark.local),
+        pytest.param("mesos", marks=pytest.mark.mesos),
     ]
 )
 def site(request: pytest.FixtureRequest, make_site: MakeSite) -> Site:
-    if request.param == "docker":
+    if request.param != "local":
         request.getfixturevalue("r_image")
     return make_site(request.param)
 

@@ -28,6 +28,8 @@ class Registry:
 
     folder: Path
     port: int = 0
+    more: str = ""
+    """lines that its configuration gets besides"""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -42,7 +44,7 @@ class Registry:
         config.write_text(
             "version: 0.1\n"
             f"storage: {{filesystem: {{rootdirectory: {self.folder}/data}}}}\n"
-            f"http: {{addr: '{self.name}'}}\nlog: {{level: error}}\n"
+            f"http: {{addr: '{self.name}'}}\nlog: {{level: error}}\n{self.more}"
         )
         program = shutil.which("docker-registry")
         assert program, "docker-registry is missing: apt-get install docker-registry"

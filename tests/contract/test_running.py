@@ -98,7 +98,7 @@ def test_variables(lab: Lab) -> None:
     assert found["COLOUR"] == "grün\n=$x"
     assert found["OMP_NUM_THREADS"] == "7", "the user may choose"
     assert found["RCLUSTER_RUN"] == attempt.spec.run, "who the Run is can't be forged"
-    assert (found["MC_CORES"], found["R_PARALLELLY_AVAILABLECORES_FALLBACK"]) == ("1", "1")
+    assert (found["MC_CORES"], found["R_PARALLELLY_AVAILABLECORES_FALLBACK"]) == ("2", "2")
     assert (found["HOME"], found["TMPDIR"], found["LANG"]) == ("/tmp", "/tmp", "C.UTF-8")
     assert "RCLUSTER_HOME" not in found, "the portal's own variables stay outside"
 

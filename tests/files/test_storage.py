@@ -10,13 +10,14 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from accounts.ids import new_public_id
-from files import storage
+from files import marker, storage
 from files.safe import UnsafePath
+from tests.conftest import mark_storage
 
 
 @pytest.fixture(autouse=True)
 def root(tmp_path: Path, settings: Settings) -> Path:
-    settings.RCLUSTER_STORAGE = tmp_path / "storage"
+    settings.RCLUSTER_STORAGE = mark_storage(tmp_path / "storage")
     settings.RCLUSTER_USER = "nobody"
     return tmp_path / "storage"
 
@@ -51,3 +52,17 @@ def test_a_missing_account_is_said(settings: Settings) -> None:
     settings.RCLUSTER_USER = "no-such-account"
     with pytest.raises(storage.NoStorageOwner, match=r"no-such-account.*\./rcluster up"):
         storage.create_task_folders(new_public_id())
+
+
+def test_no_folder_is_made_where_the_storage_is_not_mounted(root: Path) -> None:
+    """Also not when a stray Task's folders lie in the mount point."""
+    (root / marker.NAME).unlink()
+    for stray in ("", "working_dir"):
+        (root / stray).mkdir(exist_ok=True)
+        with pytest.raises(storage.StorageAway, match="is not mounted"):
+            storage.create_task_folders(new_public_id())
+    assert [each.name for each in root.rglob("*")] == ["working_dir"]
+
+
+def test_a_marked_storage_is_present(root: Path) -> None:
+    storage.check_present()

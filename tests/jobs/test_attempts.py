@@ -106,8 +106,8 @@ def test_nothing_is_written_where_the_storage_is_not_mounted(
 ) -> None:
     """An empty mount point is not the storage: nobody can tell what became of a permit, either."""
     settings.RCLUSTER_STORAGE = tmp_path
-    with pytest.raises(OSError, match="is it mounted"):
+    with pytest.raises(OSError, match="is not mounted"):
         attempts.prepare(run, 2, script_name="", script_text="", stdin=None)
-    with pytest.raises(OSError, match="is it mounted"):
+    with pytest.raises(OSError, match="is not mounted"):
         attempts.revoke(run, 1)
     assert list(tmp_path.iterdir()) == []

@@ -65,6 +65,48 @@ def test_every_other_end_is_typed_and_explained(
     assert words in ending.explanation
 
 
+MB = 1024**2
+
+
+@pytest.mark.parametrize(
+    ("peak", "words"),
+    [
+        (None, "Ran out of memory at its limit of 512 MB. Give"),
+        (512 * MB, "Ran out of memory: all of its 512 MB were in use. Give"),
+        (512 * MB - 4096, "Ran out of memory: all of its 512 MB were in use. Give"),
+        (310 * MB, "at its limit of 512 MB; at most 310 MB were in use before it asked for more."),
+    ],
+)
+def test_out_of_memory_says_how_much_was_in_use(peak: int | None, words: str) -> None:
+    facts = replace(FINE, exit_code=137, out_of_memory=True, memory=512 * MB, peak_memory=peak)
+    told = conclude(facts).explanation
+    assert words in told
+    assert told.endswith("Give it more memory, or less data at a time.")
+    assert "went on" not in told
+
+
+def test_nobody_knows_how_it_went_on_where_the_exit_status_is_lost() -> None:
+    ending = conclude(replace(FINE, exit_code=None, out_of_memory=True))
+    assert ending.reason is Reason.OUT_OF_MEMORY
+    assert "went on" not in ending.explanation
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Error: cannot allocate vector of size 7.5 Gb\n",
+        b"Error in fit(x) :\n  cannot allocate memory block of size 2.0 Gb\n",
+        b"Error in read(f) : std::bad_alloc\n",
+    ],
+)
+def test_memory_that_was_refused_instead_of_killed_for_is_the_same_ending(line: bytes) -> None:
+    ending = conclude(replace(FINE, exit_code=1, log_tail=line + b"Execution halted\n"))
+    assert (ending.state, ending.reason) == (RunState.FAILED, Reason.OUT_OF_MEMORY)
+    assert last_error(line) in ending.explanation
+    handled = conclude(replace(FINE, exit_code=0, log_tail=line))
+    assert handled.state is RunState.SUCCEEDED
+
+
 def test_a_requested_end_is_a_cancel_with_a_name() -> None:
     ending = conclude(replace(FINE, exit_code=143, cancelled_by="ada", terminated_by=15))
     assert (ending.state, ending.explanation) == (RunState.CANCELLED, "Cancelled by ada.")

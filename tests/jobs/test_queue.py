@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
 
-from jobs import queue
+from jobs import constraints, queue
 from jobs.queue import LEVELS, NEAR, Held, Need, Person, Plan, Room, plan, size
+from jobs.queue.machines import KEPT_AT_ONCE
 from jobs.states import Reason
 
 GB = 1024**3
 
 
-def need(key: int, cpus: float, gigabytes: float = 1, **more: Any) -> Need:
-    return Need(key, {"cpus": cpus, "memory": gigabytes * GB}, **more)
+def need(key: int, cpus: float, gigabytes: float = 1, on: str = "", **more: Any) -> Need:
+    wants = {"cpus": cpus, "memory": gigabytes * GB}
+    return Need(key, wants, on=constraints.parse(on), **more)
 
 
 def room(
-    cpus: float = 4, gigabytes: float = 8, *held: Held, machine: str = "vm", **more: float
+    cpus: float = 4,
+    gigabytes: float = 8,
+    *held: Held,
+    machine: str = "vm",
+    has: str = "",
+    closed: str = "",
+    **more: float,
 ) -> Room:
-    return Room(machine, {"cpus": cpus, "memory": gigabytes * GB, **more}, held)
+    total = {"cpus": cpus, "memory": gigabytes * GB, **more}
+    return Room(machine, total, held, dict(constraints.parse(has)), closed)
 
 
 def held(cpus: float, gigabytes: float = 1, lasts: float = 60) -> Held:
@@ -116,7 +126,7 @@ def test_room_is_kept_where_it_comes_soonest_and_other_machines_go_on() -> None:
         room(2, 8, held(1), machine="small"),
     ]
     placed = plan([need(1, 4), need(2, 1), need(3, 1), need(4, 1)], rooms)
-    assert placed.kept == "soon"
+    assert placed.kept == ("soon",)
     assert set(placed.placements.values()) == {"late", "small"}
 
 
@@ -125,8 +135,8 @@ def test_soonest_counts_all_that_must_end_first_and_what_this_pass_placed() -> N
     empty = room(4, 8, machine="empty")
     placed = plan([need(1, 3, lasts=100), need(2, 4, lasts=1)], [two, empty])
     assert placed.placements == {1: "empty"}
-    assert placed.kept == "empty"
-    assert plan([need(1, 3, lasts=1000), need(2, 4)], [two, empty]).kept == "two"
+    assert placed.kept == ("empty",)
+    assert plan([need(1, 3, lasts=1000), need(2, 4)], [two, empty]).kept == ("two",)
 
 
 def test_far_behind_the_big_ones_small_runs_still_find_their_gap() -> None:
@@ -144,6 +154,117 @@ def test_what_fits_no_machine_holds_nobody_up() -> None:
 
 def test_without_any_machine_everything_waits() -> None:
     assert set(plan([need(1, 1)], []).waits) == {1}
+
+
+# Runs for certain machines.
+
+
+def test_goes_only_where_the_machine_has_all_that_is_asked_for() -> None:
+    rooms = [
+        room(machine="plain"),
+        room(machine="a", has="disk:ssd, zone:a"),
+        room(8, machine="b", has="disk:ssd, zone:b"),
+    ]
+    needs = [need(1, 1, on="disk:ssd, zone:b"), need(2, 1, on="disk:ssd"), need(3, 4)]
+    assert plan(needs, rooms).placements == {1: "b", 2: "a", 3: "plain"}
+
+
+def test_a_run_that_no_machine_suits_now_says_so_and_holds_nobody_up() -> None:
+    placed = plan([need(1, 1, on="gpu:a100, zone:a"), need(2, 1)], [room(has="zone:a")])
+    assert placed.placements == {2: "vm"}
+    assert said(placed, 1) == (
+        "Needs 1 CPU and 1 GB on a machine with gpu:a100 and zone:a; "
+        "no machine has gpu:a100 and zone:a now."
+    )
+
+
+def test_a_run_too_large_for_the_machines_that_suit_it_says_so() -> None:
+    rooms = [room(machine="small", has="disk:ssd"), room(64, 512, machine="large")]
+    assert said(plan([need(1, 8, on="disk:ssd")], rooms), 1) == (
+        "Needs 8 CPUs and 1 GB on a machine with disk:ssd; no such machine is that large now."
+    )
+
+
+def test_it_is_told_what_is_free_where_it_may_go() -> None:
+    rooms = [
+        room(4, 8, held(3), machine="ssd", has="disk:ssd"),
+        room(64, 512, held(63), machine="plain"),
+    ]
+    placed = plan([need(1, 2, on="disk:ssd"), need(2, 2, on="disk:ssd")], rooms)
+    assert said(placed, 1) == (
+        "Needs 2 CPUs and 1 GB on a machine with disk:ssd; ssd has 1 CPU and 7 GB free."
+    )
+
+
+def test_what_found_no_room_on_certain_machines_may_find_it_on_others() -> None:
+    """And the other way round: what is remembered of one kind of Run says nothing of another."""
+    rooms = [room(4, 8, held(4), machine="ssd", has="disk:ssd"), room(4, machine="plain")]
+    needs = [need(1, 1, on="disk:ssd"), need(2, 1), need(3, 2)]
+    assert plan(needs, rooms).placements == {2: "plain", 3: "plain"}
+
+
+def test_room_is_kept_only_where_the_run_may_go() -> None:
+    rooms = [
+        room(4, 8, held(1, lasts=1), machine="soon"),
+        room(4, 8, held(1, lasts=900), machine="ssd", has="disk:ssd"),
+    ]
+    placed = plan([need(1, 4, on="disk:ssd"), need(2, 2), need(3, 2)], rooms)
+    assert placed.kept == ("ssd", "soon")
+    assert placed.placements == {2: "soon"}
+    assert said(placed, 3) == (
+        "Needs 2 CPUs and 1 GB; the room on ssd is kept for a larger Run that is next; 1 Run ahead."
+    )
+
+
+def test_a_run_for_a_busy_machine_does_not_let_large_runs_for_others_starve() -> None:
+    """It may wait for days at the head of the line; meanwhile others need room kept as before."""
+    rooms = [
+        room(4, 8, held(4), machine="ssd", has="disk:ssd"),
+        room(4, 8, held(2), machine="plain"),
+    ]
+    placed = plan([need(1, 4, on="disk:ssd"), need(2, 4), need(3, 1)], rooms)
+    assert placed.kept == ("ssd", "plain")
+    assert placed.placements == {}
+
+
+def test_no_machine_keeps_room_for_two() -> None:
+    rooms = [room(4, 8, held(1), machine="ssd", has="disk:ssd"), room(1, 1, machine="tiny")]
+    placed = plan([need(1, 4, on="disk:ssd"), need(2, 4), need(3, 4, on="disk:ssd")], rooms)
+    assert placed.kept == ("ssd",)
+
+
+def test_runs_that_name_their_machine_do_not_lay_the_whole_cluster_idle() -> None:
+    rooms = [room(4, 8, held(1), machine=f"m{n}", has=f"host:m{n}") for n in range(40)]
+    greedy = [need(n, 4, on=f"host:m{n}", user=1) for n in range(40)]
+    placed = plan([*greedy, *(need(100 + n, 1, user=2) for n in range(200))], rooms)
+    assert len(placed.kept) == KEPT_AT_ONCE
+    given = Counter(placed.placements.values())
+    assert {given[each.machine] for each in rooms if each.machine not in placed.kept} == {3}
+
+
+# Closed machines.
+
+
+def test_a_closed_machine_gets_nothing_and_keeps_nothing() -> None:
+    rooms = [room(machine="old", closed="an administrator drains it"), room(2, machine="vm")]
+    placed = plan([need(1, 2), need(2, 4), need(3, 1)], rooms)
+    assert placed.placements == {1: "vm"}
+    assert placed.kept == ("vm",)
+    assert said(placed, 2) == (
+        "Needs 4 CPUs and 1 GB; old takes no new Runs (an administrator drains it)."
+    )
+
+
+def test_several_closed_machines_are_summed_up() -> None:
+    rooms = [room(machine=name, has="disk:ssd", closed="it does not answer") for name in "ab"]
+    assert said(plan([need(1, 1, on="disk:ssd")], rooms), 1) == (
+        "Needs 1 CPU and 1 GB on a machine with disk:ssd; the 2 machines that could hold it take no "
+        "new Runs (a: it does not answer)."
+    )
+
+
+def test_a_closed_machine_that_is_too_small_is_not_what_it_waits_for() -> None:
+    assert "no machine is that large now" in said(plan([need(1, 9)], [room(closed="so")]), 1)
 
 
 # Limits per person.

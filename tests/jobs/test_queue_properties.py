@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from jobs.constraints import Constraints, matches
 from jobs.queue import EPSILON, LEVELS, NEAR, Held, Need, Person, Room, plan
 from jobs.queue.line import Line
 
@@ -24,11 +25,19 @@ helds = st.lists(st.builds(Held, wants, st.floats(0, 1e5)), max_size=4)
 totals = st.fixed_dictionaries(
     {"cpus": cpus.map(lambda n: 2 * n), "memory": memory.map(lambda n: 2 * n)}
 )
-rooms = st.lists(st.tuples(totals, helds), max_size=5).map(
-    lambda found: [Room(f"m{at}", total, held) for at, (total, held) in enumerate(found)]
+attributes: st.SearchStrategy[Mapping[str, str]] = st.sampled_from(
+    ({}, {"disk": "ssd"}, {"disk": "hdd", "zone": "a"}, {"disk": "ssd", "zone": "a"})
+)
+constraints: st.SearchStrategy[Constraints] = st.sampled_from(
+    ((), (), (("disk", "ssd"),), (("zone", "a"),), (("disk", "ssd"), ("zone", "a")))
+)
+closed = st.sampled_from(("", "", "an administrator drains it"))
+rooms = st.lists(st.tuples(totals, helds, attributes, closed), max_size=5).map(
+    lambda found: [Room(f"m{at}", *each) for at, each in enumerate(found)]
 )
 needs = st.lists(
-    st.tuples(wants, st.integers(0, 3), st.integers(0, 1), st.floats(1, 1e5)), max_size=25
+    st.tuples(wants, st.integers(0, 3), st.integers(0, 1), st.floats(1, 1e5), constraints),
+    max_size=25,
 ).map(lambda found: [Need(key, *each) for key, each in enumerate(found)])
 persons = st.builds(
     Person,
@@ -50,6 +59,10 @@ def fits(asked: Mapping[str, float], there: Mapping[str, float]) -> bool:
     return all(asked[name] <= there[name] + 2 * EPSILON for name in NAMES)
 
 
+def suits(room: Room, need: Need) -> bool:
+    return not room.closed and matches(need.on, room.attributes)
+
+
 def takes(there: dict[str, float], asked: Mapping[str, float]) -> None:
     for name in NAMES:
         there[name] -= asked[name]
@@ -67,8 +80,10 @@ def test_never_gives_more_than_there_is_and_forgets_nobody(
         here = [each for each in needs if placed.placements.get(each.key) == room.machine]
         there = free(room)
         for each in here:
+            assert suits(room, each)
             assert fits(each.wants, there)
             takes(there, each.wants)
+        assert not (room.closed and room.machine in placed.kept)
 
 
 @given(needs, rooms, people)
@@ -93,10 +108,14 @@ def test_nothing_waits_that_fits_beside_what_is_kept(needs: list[Need], rooms: l
         for each in needs:
             if placed.placements.get(each.key) == room.machine:
                 takes(there, each.wants)
-        if room.machine != placed.kept:
+        if room.machine not in placed.kept:
             there = {name: count - 4 * EPSILON for name, count in there.items()}
             for each in needs:
-                assert each.key in placed.placements or not fits(each.wants, there)
+                assert (
+                    each.key in placed.placements
+                    or not suits(room, each)
+                    or not fits(each.wants, there)
+                )
 
 
 @given(st.lists(st.integers(1, 12), max_size=12), st.lists(st.integers(1, 20), min_size=1))
@@ -111,6 +130,61 @@ def test_each_goes_where_it_leaves_the_least(asked: list[int], sizes: list[int])
         chosen = int(placed.placements[key])
         assert left[chosen] == min(fitting)
         left[chosen] -= count
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.sampled_from("ab")), max_size=20),
+    st.lists(
+        st.tuples(
+            st.integers(1, 12), st.lists(st.integers(1, 6), max_size=3), st.sampled_from("ab")
+        ),
+        max_size=6,
+    ),
+)
+def test_runs_for_other_machines_change_nothing(
+    asked: list[tuple[int, str]], there: list[tuple[int, list[int], str]]
+) -> None:
+    """Two halves of a cluster under one queue are served as two queues would serve them."""
+    needs = [Need(key, {"cpus": n}, on=(("half", half),)) for key, (n, half) in enumerate(asked)]
+    rooms = [
+        Room(str(at), {"cpus": n}, [Held({"cpus": each}) for each in held], {"half": half})
+        for at, (n, held, half) in enumerate(there)
+    ]
+    together = plan(needs, rooms)
+    placements: dict[int, str] = {}
+    kept: set[str] = set()
+    for half in "ab":
+        alone = plan(
+            [each for each in needs if each.on == (("half", half),)],
+            [room for room in rooms if room.attributes["half"] == half],
+        )
+        placements |= alone.placements
+        kept |= set(alone.kept)
+    assert together.placements == placements
+    assert set(together.kept) == kept
+
+
+@given(needs, rooms, people)
+def test_every_sentence_is_about_machines_that_the_run_may_use(
+    needs: list[Need], rooms: list[Room], people: dict[int, Person]
+) -> None:
+    for key, wait in plan(needs, rooms, people).waits.items():
+        (need,) = (each for each in needs if each.key == key)
+        could = [
+            room
+            for room in rooms
+            if matches(need.on, room.attributes) and fits(need.wants, room.total)
+        ]
+        said = wait.explanation
+        for room in rooms:
+            if f"on {room.machine} is kept" in said or f"; {room.machine} has" in said:
+                assert room in could
+                assert not room.closed
+            if f"; {room.machine} takes no new Runs" in said:
+                assert could == [room]
+                assert room.closed
+        if "is that large now" in said or "no machine has" in said:
+            assert not could
 
 
 @given(needs, rooms, people, st.randoms(use_true_random=False))
@@ -185,13 +259,15 @@ class Job:
     wants: Mapping[str, float]
     takes: float
     at_most: float
+    on: Constraints = ()
 
 
 jobs = st.builds(
-    lambda asked, takes, spare: Job(asked, takes, takes + spare),
+    lambda asked, takes, spare, on: Job(asked, takes, takes + spare, on),
     wants,
-    st.integers(1, 1000).map(float),
-    st.integers(0, 1000).map(float),
+    st.integers(1, 150).map(float),
+    st.integers(0, 150).map(float),
+    constraints,
 )
 
 
@@ -199,7 +275,8 @@ jobs = st.builds(
 class World:
     """Machines on which Runs start as planned and end in their time."""
 
-    totals: Sequence[Mapping[str, float]]
+    machines: Sequence[Room]
+    """empty ones"""
     unlimited: bool = False
     now: float = 0.0
     active: list[tuple[float, float, int, Mapping[str, float]]] = field(default_factory=list)
@@ -211,12 +288,11 @@ class World:
 
     def rooms(self) -> list[Room]:
         return [
-            Room(
-                str(at),
-                total,
-                [Held(w, latest - self.now) for _, latest, m, w in self.active if m == at],
+            replace(
+                machine,
+                held=[Held(w, latest - self.now) for _, latest, m, w in self.active if m == at],
             )
-            for at, total in enumerate(self.totals)
+            for at, machine in enumerate(self.machines)
         ]
 
     def fill(self, running: Sequence[Job]) -> None:
@@ -231,9 +307,9 @@ class World:
         waiting = dict(enumerate([head, *others]))
         more = itertools.cycle(others) if flood and others else None
         fresh = itertools.count(len(waiting))
-        for _ in range(400):
+        for _ in range(400):  # Ends come at whole seconds, the last of them after 300.
             needs = [
-                Need(key, job.wants, lasts=1e9 if self.unlimited else job.at_most)
+                Need(key, job.wants, lasts=1e9 if self.unlimited else job.at_most, on=job.on)
                 for key, job in waiting.items()
             ]
             for key, machine in plan(needs, self.rooms()).placements.items():
@@ -247,34 +323,43 @@ class World:
         raise AssertionError("it never started")
 
 
-machine = totals
+machine = st.builds(lambda total, has: Room("0", total, (), has), totals, attributes)
+clusters = st.lists(st.tuples(totals, attributes, closed), min_size=2, max_size=4).map(
+    lambda found: [
+        Room(str(at), total, (), has, closed) for at, (total, has, closed) in enumerate(found)
+    ]
+)
 running_jobs = st.lists(jobs, min_size=1, max_size=12)
 
 
-def possible(head: Job, totals: Sequence[Mapping[str, float]]) -> bool:
-    return any(fits(head.wants, total) for total in totals)
+def could_hold(room: Room, head: Job) -> bool:
+    return suits(room, Need(0, head.wants, on=head.on)) and fits(head.wants, room.total)
+
+
+def possible(head: Job, machines: Sequence[Room]) -> bool:
+    return any(could_hold(room, head) for room in machines)
 
 
 @given(machine, running_jobs, jobs, st.lists(jobs, max_size=8), st.booleans())
 def test_on_one_machine_later_runs_never_delay_the_first_in_line(
-    total: Mapping[str, float], running: list[Job], head: Job, later: list[Job], flood: bool
+    machine: Room, running: list[Job], head: Job, later: list[Job], flood: bool
 ) -> None:
-    assume(possible(head, [total]))
-    alone, crowded = World([total]), World([total])
+    assume(possible(head, [machine]))
+    alone, crowded = World([machine]), World([machine])
     alone.fill(running)
     crowded.fill(running)
     assert crowded.run_until_started(head, later, flood=flood) == alone.run_until_started(head, [])
 
 
-@given(st.lists(machine, min_size=2, max_size=4), running_jobs, jobs, st.lists(jobs, max_size=6))
+@given(clusters, running_jobs, jobs, st.lists(jobs, max_size=6))
 def test_a_flood_of_later_runs_never_delays_the_first_beyond_the_time_limits_ahead_of_it(
-    totals: list[Mapping[str, float]], running: list[Job], head: Job, later: list[Job]
+    machines: list[Room], running: list[Job], head: Job, later: list[Job]
 ) -> None:
-    assume(possible(head, totals))
-    world = World(totals)
+    assume(possible(head, machines))
+    world = World(machines)
     world.fill(running)
     promised = []
-    for at, total in enumerate(totals):
+    for at, room in enumerate(machines):
         ends = [(latest, w) for _, latest, m, w in world.active if m == at]
         there, soonest = free(world.rooms()[at]), 0.0
         for latest, asked in sorted(ends, key=lambda each: each[0]):
@@ -282,17 +367,17 @@ def test_a_flood_of_later_runs_never_delays_the_first_beyond_the_time_limits_ahe
                 break
             takes(there, {name: -count for name, count in asked.items()})
             soonest = latest
-        if fits(head.wants, total):
+        if could_hold(room, head):
             promised.append(soonest)
     assert world.run_until_started(head, later, flood=True) <= min(promised)
 
 
-@given(st.lists(machine, min_size=2, max_size=4), running_jobs, jobs, st.lists(jobs, max_size=6))
+@given(clusters, running_jobs, jobs, st.lists(jobs, max_size=6))
 def test_without_time_limits_the_first_in_line_starts_once_those_before_it_have_ended(
-    totals: list[Mapping[str, float]], running: list[Job], head: Job, later: list[Job]
+    machines: list[Room], running: list[Job], head: Job, later: list[Job]
 ) -> None:
-    assume(possible(head, totals))
-    world = World(totals, unlimited=True)
+    assume(possible(head, machines))
+    world = World(machines, unlimited=True)
     world.fill(running)
     last = max((end for end, *_ in world.active), default=0.0)
     assert world.run_until_started(head, later, flood=True) <= last

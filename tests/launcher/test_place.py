@@ -13,6 +13,7 @@ from deploy.portal import homes, packages, ports
 from deploy.portal.place import Place
 from deploy.portal.problem import Problem
 from deploy.portal.progress import Progress
+from files import marker
 from rcluster_site.env import SettingError
 
 MakePlace = Callable[..., Place]
@@ -119,6 +120,29 @@ def test_scripts_never_run_as_root(make_place: MakePlace) -> None:
 def test_storage_that_is_not_mounted_is_not_made_up(make_place: MakePlace, folder: Path) -> None:
     with pytest.raises(Problem, match="no such folder"):
         homes.ensure(make_place(RCLUSTER_STORAGE=str(folder / "nfs")))
+
+
+def test_another_folder_in_the_place_of_the_storage_is_refused(
+    make_place: MakePlace, folder: Path
+) -> None:
+    storage = folder / "nfs"
+    storage.mkdir()
+    place = make_place(RCLUSTER_STORAGE=str(storage))
+    homes.ensure_account(place)
+    os.chown(storage, place.owner.uid, place.owner.gid)
+    homes.ensure(place)
+    mark = storage / marker.NAME
+    assert mark.stat().st_uid == place.owner.uid
+    homes.ensure(place)
+    mark.unlink()  # as after umount
+    with pytest.raises(Problem, match="mount that one"):
+        homes.ensure(place)
+    assert not mark.exists()
+    other = folder / "other"
+    other.mkdir()
+    os.chown(other, place.owner.uid, place.owner.gid)
+    homes.ensure(make_place(RCLUSTER_STORAGE=str(other)))
+    assert (other / marker.NAME).exists()
 
 
 def test_a_full_disk_is_told_before_anything_is_built(

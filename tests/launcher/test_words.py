@@ -20,8 +20,11 @@ CLONE = Path(__file__).parent.parent.parent
         (["test", "mesos"], "no mesos tests yet"),
         (["test", "everything"], "choose fast, browser"),
         (["up", "--backend"], "needs a value"),
-        (["up", "--backend", "mesos"], "no backend “mesos”"),
+        (["up", "--backend", "slurm"], "no backend “slurm”"),
         (["down", "--now"], "does not know “--now”"),
+        (["mesos-lab"], "needs one of up, down, kill, status"),
+        (["mesos-lab", "kill"], "needs a name"),
+        (["mesos-lab", "up", "--agents", "x"], "give a whole number from 1 to 100"),
         (["bench", "nothing-like-it"], "no benchmark “nothing-like-it”"),
     ],
 )

@@ -12,10 +12,10 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from files import storage
-from jobs.models import Run, RunEvent, RunKind, Task
+from jobs.models import GIB, Run, RunEvent, RunKind, Site, Task
 from jobs.states import Reason, RunState
 from jobs.views import present
-from tests.factories import make_run, make_task, make_user
+from tests.factories import make_machine, make_run, make_task, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -43,6 +43,10 @@ def page(client: Client, run: Run, part: str = "") -> str:
     [
         (RunState.QUEUED, {"reason": Reason.SUBMITTED}, "waiting", "Waiting", "Just submitted."),
         (RunState.QUEUED, {"explanation": "Waiting: no answer."}, "waiting", "Waiting", "no answer."),
+        (RunState.QUEUED, {"explanation": "No answer.", "reason": Reason.BACKEND_UNAVAILABLE, "ahead": 2},
+         "waiting", "Waiting", "No answer. 2 Runs ahead."),
+        (RunState.QUEUED, {"explanation": "Needs 2 GB; 2 Runs ahead.", "reason": Reason.NO_ROOM, "ahead": 2},
+         "waiting", "Waiting", "Needs 2 GB; 2 Runs ahead."),
         (RunState.STARTING, {"explanation": "Pulling r-base"}, "starting", "Starting", "Pulling r-base"),
         (RunState.RUNNING, {}, "running", "Running", ""),
         (RunState.RUNNING, {"reason": Reason.UNREACHABLE}, "unreachable", "No word", ""),
@@ -136,6 +140,45 @@ def test_run_again_is_a_new_run_with_the_same_script(anna_client: Client, task: 
     again = Run.objects.get(repeats=run)
     assert response.headers["Location"] == again.get_absolute_url()
     assert again.script_text == "cat(1)\n"
+
+
+def test_out_of_memory_offers_twice_as_much_with_one_click(anna_client: Client, task: Task) -> None:
+    Site.objects.update_or_create(id=1, defaults={"backend": "local"})
+    make_machine(memory=8 * GIB)
+    run = make_run(task, state=RunState.FAILED, reason=Reason.OUT_OF_MEMORY, memory=3 * GIB)
+    console = reverse("console_run", args=[task.public_id, run.public_id])
+    for shown in (page(anna_client, run), page(anna_client, run, "head")):
+        assert "Run again with 6 GB" in shown
+        assert f'name="memory" value="{6 * GIB}"' in shown
+        assert shown.count("button primary") == 1
+    for path in (task.get_absolute_url(), console):
+        shown = anna_client.get(path).content.decode()
+        assert f'data-again="{run.public_id}" data-memory="{6 * GIB}"' in shown
+    assert "Run again with" not in anna_client.get(f"{console}?part=results").content.decode()
+    anna_client.post(reverse("run_again", args=[run.public_id]), {"memory": str(6 * GIB)})
+    again = Run.objects.get(repeats=run)
+    assert (again.memory, again.script_text) == (6 * GIB, run.script_text)
+    anna_client.post(reverse("run_again", args=[run.public_id]))
+    assert Run.objects.filter(repeats=run, memory=3 * GIB).count() == 1
+
+
+def test_where_there_is_no_more_memory_a_sentence_says_so(anna_client: Client, task: Task) -> None:
+    Site.objects.update_or_create(id=1, defaults={"backend": "local"})
+    make_machine(memory=8 * GIB)
+    run = make_run(task, state=RunState.FAILED, reason=Reason.OUT_OF_MEMORY, memory=8 * GIB)
+    told = "There is no larger machine for it: the largest has 8 GB."
+    for shown in (
+        page(anna_client, run),
+        anna_client.get(task.get_absolute_url()).content.decode(),
+    ):
+        assert told in shown
+        assert "Run again with" not in shown
+    refused = anna_client.post(
+        reverse("run_again", args=[run.public_id]), {"memory": str(16 * GIB)}, follow=True
+    )
+    assert "No machine has 1 CPU and 16 GB: ask for at most 4 CPUs and 8 GB." in (
+        refused.content.decode()
+    )
 
 
 def test_the_console_starts_with_its_files_and_its_last_run(

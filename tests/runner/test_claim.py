@@ -197,12 +197,52 @@ def test_the_final_record(attempt: Attempt, place: Path) -> None:
             *("version", "phase", "pid", "pid_start", "boot_id", "started_at", "ended_at"),
             *("exit_code", "signal", "timed_out", "terminated_by"),
             *("log_size", "log_dropped", "log_errno", "exec_errno"),
-            *("peak_rss_bytes", "peak_memory_bytes", "user_seconds", "system_seconds"),
+            *("peak_rss_bytes", "peak_memory_bytes", "oom_kills", "user_seconds", "system_seconds"),
         ]
     )
     assert (record["phase"], record["exit_code"], record["signal"]) == ("ended", 9, None)
     assert (record["timed_out"], record["terminated_by"]) == (False, None)
     assert 50_000_000 < record["peak_rss_bytes"] < 500_000_000
     assert record["peak_memory_bytes"] == 123456
+    assert record["oom_kills"] is None  # nobody said where to look
     assert 0.01 < record["user_seconds"] < 10
     assert record["started_at"] <= record["ended_at"] < record["started_at"] + 20
+
+
+@pytest.mark.parametrize(
+    ("files", "kills"),
+    [
+        (["oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"], 3),  # cgroup v1, memory.oom_control
+        (["low 0\nhigh 0\nmax 9\noom 9\noom_kill 2\noom_group_kill 0\n"], 2),  # v2, memory.events
+        (["oom_kill 0"], 0),
+        (
+            ["oom_kill_disable 0\nunder_oom 0\n", "oom_kill 1\n"],
+            1,
+        ),  # an old kernel's, then the other
+        (["oom_kill \n"], None),
+        ([f"oom_kill {10**40}\n"], None),  # no room for it in the record
+        (["", "oom_kill x\n"], None),
+        ([], None),
+    ],
+)
+def test_the_kernels_kills_for_memory(
+    attempt: Attempt, place: Path, files: list[str], kills: int | None
+) -> None:
+    options: list[str | Path] = ["--oom-kills", place / "absent"]
+    for number, text in enumerate(files):
+        (place / f"events{number}").write_text(text)
+        options += ["--oom-kills", place / f"events{number}"]
+    assert attempt.run("true", options=options) == 0
+    assert attempt.record["oom_kills"] == kills
+
+
+def test_a_full_final_record_is_whole(attempt: Attempt, place: Path) -> None:
+    """Every number as long as it can be: 1024 bytes are enough."""
+    longest = 2**63 - 1
+    (place / "peak").write_text(str(longest))
+    (place / "events").write_text(f"oom_kill {longest}")
+    options = ("--memory-peak", place / "peak", "--oom-kills", place / "events")
+    assert attempt.run("true", options=options) == 0
+    used = len((attempt.folder / "exit").read_bytes().rstrip())
+    assert attempt.record["oom_kills"] == longest
+    assert used < RECORD_SIZE - 200  # the other numbers, were they all of 20 digits

@@ -13,7 +13,7 @@ from .kit import IS_ROOT, PERSON, Attempt, a_mark, ended, having, until
 FLAGS = [
     *("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"),
     *("--unshare-user", "--unshare-pid", "--unshare-ipc"),
-    *("--new-session", "--die-with-parent", "--info-fd", "9"),
+    *("--new-session", "--die-with-parent", "--json-status-fd", "9"),
 ]
 INFO = ("--sandbox-info-fd", "9")
 
@@ -94,3 +94,45 @@ def test_a_term_at_any_moment_ends_it(attempt: Attempt, person: list[str | Path]
         assert having(mark) == []
         for path in attempt.folder.iterdir():
             path.unlink()
+
+
+def without_its_storage(attempt: Attempt, *command: str) -> Sequence[str]:
+    """The folder goes away between the runner's claim and the sandbox, as by an unmount."""
+    words = ["bwrap", *FLAGS, "--bind", str(attempt.folder), "/mnt", "--", *command]
+    script = f'mv {attempt.folder} {attempt.folder}.away && exec "$@"'
+    return ["sh", "-c", script, "sh", *words]
+
+
+def come_back(attempt: Attempt) -> None:
+    attempt.folder.with_suffix(".away").rename(attempt.folder)
+
+
+def test_a_storage_that_leaves_before_the_sandbox_gets_its_permit_back(
+    attempt: Attempt, person: list[str | Path]
+) -> None:
+    command = without_its_storage(attempt, "true")
+    assert attempt.run(*command, before=person, options=INFO) == 125
+    come_back(attempt)
+    assert (attempt.folder / "permit").exists()
+    assert attempt.claims == []
+    assert (attempt.record["phase"], attempt.record["exit_code"]) == ("ended", 125)
+
+
+def test_a_sandbox_that_fails_for_another_reason_keeps_its_claim(
+    attempt: Attempt, person: list[str | Path]
+) -> None:
+    command = ["bwrap", *FLAGS, "--bind", "/nowhere", "/mnt", "--", "true"]
+    assert attempt.run(*command, before=person, options=INFO) == 1
+    assert len(attempt.claims) == 1
+    assert b"/nowhere" in attempt.log
+
+
+def test_a_command_that_was_executed_keeps_its_claim_whatever_the_storage_does(
+    attempt: Attempt, person: list[str | Path]
+) -> None:
+    inside = f"mv {attempt.folder} {attempt.folder}.away; exit 3"
+    command = ["bwrap", "--bind", "/", "/", *FLAGS[3:], "--", "sh", "-c", inside]
+    assert attempt.run(*command, before=person, options=INFO) == 3
+    come_back(attempt)
+    assert len(attempt.claims) == 1
+    assert attempt.record["exit_code"] == 3

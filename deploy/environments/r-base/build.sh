@@ -10,7 +10,7 @@ set -eu
 
 IMAGE=rcluster/r-base:bookworm
 SUITE=bookworm
-PACKAGES=r-base-core,fonts-dejavu-core,ca-certificates,wget,tzdata
+PACKAGES=r-base-core,r-cran-parallelly,fonts-dejavu-core,ca-certificates,wget,tzdata
 ENVIRONMENT='ENV LANG=C.UTF-8 LC_ALL=C.UTF-8'
 CACHE=${1:-${RCLUSTER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/rcluster}}
 

@@ -40,6 +40,12 @@ export class RunPanel {
     };
   }
 
+  /** Which machines will do; nothing where all are alike, and have no such field. */
+  get machines(): { constraints?: string } {
+    const constraints = this.form.querySelector<HTMLInputElement>("#constraints")?.value.trim() ?? "";
+    return constraints ? { constraints } : {};
+  }
+
   complain(message: string): void {
     const place = need<HTMLElement>(document, "#runpanel-error");
     place.textContent = message;

@@ -1,0 +1,1 @@
+"""The agent's helper programs that the PyPI package lacks."""
