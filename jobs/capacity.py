@@ -89,13 +89,18 @@ class MachineUse(Use):
         return answers(self.machine)
 
     @property
-    def is_lost(self) -> bool:
-        """An administrator said so, and it has not come back."""
-        return self.machine.lost_at is not None and not self.answers
+    def condition(self) -> str:
+        """Why it takes no Runs: "lost" (an administrator said so, and it has not come back), "silent",
+        "drained" or "aside" (its note says why), the first that applies; "" if it takes them."""
+        if not self.answers:
+            return "lost" if self.machine.lost_at else "silent"
+        if self.machine.drained_at:
+            return "drained"
+        return "aside" if self.machine.note else ""
 
     @property
     def takes_runs(self) -> bool:
-        return self.answers and self.machine.drained_at is None and not self.machine.note
+        return not self.condition
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,6 +53,15 @@ class Client:
     def run(self, run: str) -> dict[str, Any]:
         return self._json(self.http.get(f"/runs/{run}"))
 
+    def cluster(self) -> dict[str, Any]:
+        return self._json(self.http.get("/cluster"))
+
+    def drain(self, machine: str) -> None:
+        self.http.post(f"/cluster/machines/{machine}/drain").raise_for_status()
+
+    def undrain(self, machine: str) -> None:
+        self.http.post(f"/cluster/machines/{machine}/undrain").raise_for_status()
+
     def cancel(self, run: str) -> None:
         self.http.post(f"/runs/{run}/cancel").raise_for_status()
 

@@ -15,7 +15,7 @@ from deploy.portal.progress import Progress
 from deploy.portal.results import say
 from deploy.portal.tests import engine_and_image
 
-NEEDS_ENGINE = frozenset({"first-byte"})
+NEEDS_ENGINE = frozenset({"first-byte", "mesos", "throughput"})
 
 
 def names(place: Place) -> list[str]:
@@ -32,7 +32,12 @@ def run(place: Place, *, name: str, json_file: str) -> int:
         raise Usage("There are no benchmarks yet.")
     wanted = [name] if name else known
     progress = Progress()
-    needed = (*builds.packages_needed(place), *packages.TESTS, *packages.DOCKER_TESTS)
+    needed = (
+        *builds.packages_needed(place),
+        *packages.TESTS,
+        *packages.DOCKER_TESTS,
+        *packages.MESOS_LAB,
+    )
     packages.ensure(needed, progress=progress, purpose="The benchmarks")
     builds.ensure(place, progress)
     homes.ensure_account(place)

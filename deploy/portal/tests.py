@@ -17,9 +17,6 @@ from deploy.portal.problem import Problem, Usage
 from deploy.portal.progress import Progress
 from deploy.portal.results import Result, say, table
 
-LATER = ("mesos",)
-"""Part of the contract, built by later work."""
-
 
 @dataclass(frozen=True)
 class Stage:
@@ -35,18 +32,28 @@ class Stage:
     """of pytest, beside the markers"""
 
 
-FAST = Stage("fast", "not slow and not docker and not browser and not chaos", packages.TESTS)
-SQLITE = Stage("SQLite", "not docker and not browser and not chaos", packages.TESTS)
+FAST = Stage(
+    "fast", "not slow and not docker and not browser and not chaos and not mesos", packages.TESTS
+)
+SQLITE = Stage("SQLite", "not docker and not browser and not chaos and not mesos", packages.TESTS)
 POSTGRESQL = Stage(
     "PostgreSQL",
-    "not docker and not browser and not local and not slow and not chaos",
+    "not docker and not browser and not local and not slow and not chaos and not mesos",
     (*packages.TESTS, *packages.DATABASE),
     postgresql=True,
 )
 DOCKER = Stage(
-    "Docker", "docker and not browser", (*packages.TESTS, *packages.DOCKER_TESTS), engine=True
+    "Docker",
+    "docker and not browser and not mesos",
+    (*packages.TESTS, *packages.DOCKER_TESTS),
+    engine=True,
 )
-BROWSER = Stage("browser", "browser", (*packages.TESTS, *packages.BROWSER))
+BROWSER = Stage(
+    "browser",
+    "browser",
+    (*packages.TESTS, *packages.BROWSER, *packages.MESOS, *packages.DOCKER_TESTS),
+    engine=True,
+)
 CHAOS = Stage(
     "chaos",
     "chaos",
@@ -59,6 +66,13 @@ CHAOS_SAMPLE = replace(
     name="chaos sample",
     arguments=("tests/chaos", "--chaos-sample=12", "--chaos-seed=1"),
 )
+MESOS = Stage(
+    "Mesos",
+    "mesos and not browser and not chaos",
+    (*packages.TESTS, *packages.MESOS, *packages.DOCKER_TESTS),
+    engine=True,
+)
+MESOS_FAULTS = replace(MESOS, name="Mesos faults", markers="mesos and chaos")
 NFS = Stage("NFS", "nfs", (*packages.TESTS, *packages.NFS), arguments=("tests/nfs", "-s"))
 STAGES = {
     "fast": (FAST,),
@@ -66,7 +80,8 @@ STAGES = {
     "chaos": (CHAOS,),
     "nfs": (NFS,),
     "chaos-sample": (CHAOS_SAMPLE,),
-    "all": (SQLITE, POSTGRESQL, DOCKER, BROWSER),
+    "mesos": (MESOS, MESOS_FAULTS),
+    "all": (SQLITE, POSTGRESQL, DOCKER, MESOS, BROWSER, CHAOS_SAMPLE),
 }
 CHAOS_OPTIONS = ("--seconds", "--seed", "--backend")
 """What `./rcluster test chaos` also takes, each with a value."""
@@ -77,10 +92,8 @@ def run(place: Place, what: str, options: Mapping[str, str] | None = None) -> in
 
     `options`: those of CHAOS_OPTIONS that were given, for the chaos tests.
     """
-    if what in LATER:
-        raise Usage(f"There are no {what} tests yet.")
     if what not in STAGES:
-        raise Usage(f"There are no “{what}” tests: choose {', '.join((*STAGES, *LATER))}.")
+        raise Usage(f"There are no “{what}” tests: choose {', '.join(STAGES)}.")
     stages = _with_options(what, options or {})
     start = time.monotonic()
     results: list[Result] = []

@@ -54,6 +54,9 @@ LOOK_TIMEOUT = 3
 ACT_TIMEOUT = 30
 """seconds for creating and starting, which a busy disk can make slow"""
 CAPACITY_KEPT = 30.0
+MISSED_MOUNT = ("bind source path does not exist", "error mounting")
+STORAGE_ATTEMPTS = 3
+"""of a Run, until a folder that the engine can't see is the Run's own failure"""
 
 Containers = Callable[[], dict[str, ContainerStatus]]
 
@@ -124,6 +127,17 @@ def _cause(error: Exception) -> str:
         if known in text:
             return known.lower()
     return "no answer in time" if "timed out" in text else text[:200]
+
+
+def _was_away(spec: ContainerSpec, error: errors.APIError) -> bool:
+    """The engine missed a folder that we see: the storage may have come back in between. An engine
+    that never sees it has its say in the end."""
+    missed = any(words in _words(error) for words in MISSED_MOUNT)
+    return (
+        missed
+        and spec.attempt < STORAGE_ATTEMPTS
+        and all(each.source.exists() for each in spec.mounts)
+    )
 
 
 def _words(error: errors.APIError) -> str:
@@ -231,7 +245,7 @@ class DockerBackend:
                     f"The image {spec.image} is not on this machine any more."
                 ) from error
             except errors.APIError as error:
-                if not spec.attempt_dir.is_dir():
+                if not spec.attempt_dir.is_dir() or _was_away(spec, error):
                     raise BackendUnavailable("The storage is away: is it mounted?") from error
                 raise LaunchFailed(f"Docker can't start the container: {_words(error)}") from error
 

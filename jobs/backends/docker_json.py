@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from jobs.backends.base import BackendUnavailable, ContainerSpec, ContainerStatus, Life
-from jobs.backends.exit_record import read_record
+from jobs.backends.exit_record import ExitRecord, read_record
 from jobs.backends.variables import container_variables
 
 LABEL_INSTALLATION = "rcluster.installation"
@@ -26,6 +27,8 @@ PIDS_LIMIT = 4096
 CPU_PERIOD = 100_000
 LOST_EXIT = 255
 """What the engine says of a container that was gone when the engine came back."""
+BELIEVED_AFTER = 10.0
+"""seconds after its end that a record is believed, of a container whose start the engine forgot"""
 
 LIVES = {
     "created": Life.CREATED,
@@ -117,7 +120,10 @@ def read_status(handle: str, found: dict[str, Any]) -> ContainerStatus:
     life = LIVES.get(state["Status"], Life.RUNNING)
     exit_code = state["ExitCode"] if life is Life.ENDED else None
     if exit_code == LOST_EXIT:
-        exit_code = _recorded_exit(found)
+        record = _record(found)
+        exit_code = record.exit_code if record is not None else None
+    elif life is Life.CREATED and (record := _record(found)) is not None:
+        return _forgotten(handle, record)
     return ContainerStatus(
         handle=handle,
         life=life,
@@ -129,15 +135,29 @@ def read_status(handle: str, found: dict[str, Any]) -> ContainerStatus:
     )
 
 
-def _recorded_exit(found: dict[str, Any]) -> int | None:
-    """What the runner wrote in its last record, which it always does before it exits, also with 255.
-    The engine says 255 as well of an end that it did not see. None: nobody knows."""
+def _forgotten(handle: str, record: ExitRecord) -> ContainerStatus:
+    """Of a container that the engine calls "created" although its runner took the permit: it is just
+    being started, or the engine was killed in the middle of that, and will never tell of its end.
+    Only the record does then."""
+    over = record.ended_at is not None and time.time() - record.ended_at > BELIEVED_AFTER
+    return ContainerStatus(
+        handle=handle,
+        life=Life.ENDED if over else Life.RUNNING,
+        exit_code=record.exit_code if over else None,
+        out_of_memory=over and bool(record.oom_kills),
+        started_at=record.started_at,
+        ended_at=record.ended_at if over else None,
+    )
+
+
+def _record(found: dict[str, Any]) -> ExitRecord | None:
+    """What the runner wrote last, which it always does before it exits, also with 255. The engine
+    says 255 as well of an end that it did not see. None: nobody knows."""
     folders = [m["Source"] for m in found.get("Mounts", ()) if m.get("Destination") == ATTEMPT_DIR]
     try:
-        record = read_record(Path(folders[0])) if folders else None
+        return read_record(Path(folders[0])) if folders else None
     except OSError as error:
         raise BackendUnavailable(f"The storage does not answer: {error.strerror}.") from error
-    return record.exit_code if record is not None else None
 
 
 def _time(text: str | None) -> float | None:

@@ -163,6 +163,7 @@ class Acceptor:
             batches = [] if not self._book else [self._decline(float("inf"), REFUSE_LONG)]
             if not self._suppressed:
                 self._suppressed = True
+                log.info("Nothing waits: Mesos is asked to send no offers")
                 batches.append(Batch(suppress=True))
             return batches
         aside = [node for node in self._book.nodes() if self._is_aside(node)]

@@ -98,6 +98,8 @@ class MesosBackend:
         self._framework_id = ""
         self._connected_at = 0.0
         """0: not subscribed"""
+        self._revived = False
+        """offers were asked for, and none has come yet"""
         self._sizes: dict[str, MachineReport] = {}
         """node -> what the master last said of it"""
         self._asked_all = 0.0
@@ -198,9 +200,12 @@ class MesosBackend:
     def offered(self, offers: list[dict[str, Any]]) -> None:
         now = time.monotonic()
         with self._changed:
+            first, self._revived = self._revived, False
             for offer in offers:
                 self._book.add(offer, now)
             self._changed.notify_all()
+        if first:
+            log.info("First offers since Mesos was asked for some: %.6f", time.time())
         self._notify("")
 
     def rescinded(self, offer_id: str) -> None:
@@ -305,7 +310,7 @@ class MesosBackend:
         if not self._sizes:
             self.machines()
         with self._changed:
-            revive = self._acceptor.wanted()
+            revive = self._revived = self._acceptor.wanted()
         if revive:
             connection.call("REVIVE")
             with self._changed:
@@ -405,7 +410,9 @@ class MesosBackend:
             known, forgotten = self._words.get(handle), self._words.is_forgotten(handle)
         if forgotten:
             return None
-        if known is not None and known.life in OVER:
+        connection = self._connection
+        ours = connection is not None and not connection.stands_down
+        if ours and known is not None and known.life in OVER:
             return self._with_record(known)
         self._subscribed_connection()
         with self._changed:

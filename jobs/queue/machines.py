@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import lt
 
@@ -56,6 +56,8 @@ class Shelf:
         """the first of its Runs that fits nowhere now has been dealt with: see Machines.keep()"""
 
     def fail(self, wants: Vector) -> None:
+        if len(self.order) <= FAILURES:
+            return  # Looking at the machines themselves is as quick.
         smaller = [failed for failed in self.failed if not _within(wants, failed)]
         self.failed = [wants, *smaller][:FAILURES]
 
@@ -120,10 +122,12 @@ class Machines:
 
     def best(self, wants: Vector, shelf: Shelf) -> int | None:
         """The machine on which the least is left over, so that large gaps stay large."""
+        order, every = shelf.order, self.free
+        if not order:
+            return None
         for failed in shelf.failed:
             if not any(map(lt, wants, failed)):
                 return None
-        order, every = shelf.order, self.free
         for position in range(bisect_left(order, (wants[self._tightest],)), len(order)):
             index = int(order[position][-1])
             if not any(map(lt, every[index], wants)):
@@ -237,7 +241,7 @@ class Machines:
         return having
 
     def _shelf(self, machines: int) -> Shelf:
-        members = [at for at in range(len(self.rooms)) if machines >> at & 1]
+        members = list(_each(machines))
         shelf = self._shelves[machines] = Shelf(members, {self._totals[at] for at in members})
         for at in members:
             self._shelves_of[at].append(shelf)
@@ -260,6 +264,14 @@ class Machines:
         filed = self._filed(index)
         for shelf in self._shelves_of[index]:
             shelf.remove(filed)
+
+
+def _each(machines: int) -> Iterator[int]:
+    """The indices of the bits that are set, the lowest first."""
+    while machines:
+        lowest = machines & -machines
+        yield lowest.bit_length() - 1
+        machines ^= lowest
 
 
 def _lasts(held: tuple[Vector, float]) -> float:

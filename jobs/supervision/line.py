@@ -101,7 +101,8 @@ def _add_constraints(waiting: Waiting) -> None:
 
     After the line, so that no Run is in it whose constraints came too late to be seen.
     """
-    rows = Run.objects.waiting().exclude(constraints="").order_by()
+    # In order: it is what leads SQLite to that index, also where it has no statistics.
+    rows = Run.objects.waiting().exclude(constraints="").order_by("pk")
     if not waiting.complete:
         rows = rows.filter(pk__lte=max((need.key for need in waiting.needs), default=0))
     found = rows.values_list("pk", "constraints").iterator(2000)

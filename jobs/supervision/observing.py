@@ -23,6 +23,8 @@ START_GRACE = 15.0
 """seconds that a launch may take to become visible before it counts as never started"""
 DEADLINE_GRACE = 30.0
 """seconds beyond limit and grace that the runner is given to end a Run before the engine does"""
+LAUNCHES = 3
+"""starts on machines of a cluster until a launch that fails is the Run's own failure"""
 
 Remove = Callable[[Backend, str], None]
 
@@ -69,7 +71,8 @@ def _no_word(run: Run, status: ContainerStatus, backend: Backend) -> None:
 def is_gone(run: Run, why: str) -> None:
     """Positive word that its container is no more: back to the queue if it never began."""
     sentence = f"{why} It starts again.".strip()
-    if not back_to_queue(run, Reason.NEVER_STARTED, sentence):
+    # A single mishap costs no time; what happens again and again gets rarer.
+    if not back_to_queue(run, Reason.NEVER_STARTED, sentence, wait=run.attempt > 2):
         _gone(run, why)
 
 
@@ -112,6 +115,11 @@ def _is_far_over(run: Run, ran_for: float) -> bool:
 def _finish(run: Run, status: ContainerStatus, backend: Backend, remove: Remove) -> None:
     unknown = status.exit_code is None and not status.error and not status.out_of_memory
     claimed = attempts.permit(run.public_id, run.attempt) is Permit.TAKEN
+    if status.error and not claimed and _may_try_elsewhere(run, backend):
+        sentence = f"It could not be started on {run.machine}: {status.error} It is tried again."
+        if back_to_queue(run, Reason.NEVER_STARTED, sentence):
+            remove(backend, run.handle)
+            return
     if not (claimed or status.error) and (
         status.exit_code == NEVER_RAN or (unknown and run.state == RunState.STARTING)
     ):
@@ -142,6 +150,11 @@ def _finish(run: Run, status: ContainerStatus, backend: Backend, remove: Remove)
     )
     if moved:
         remove(backend, run.handle)
+
+
+def _may_try_elsewhere(run: Run, backend: Backend) -> bool:
+    """Where there are many machines, one that can start nothing shall not fail everybody's Runs."""
+    return not backend.capabilities.launch_is_start and run.attempt < LAUNCHES
 
 
 def _peak(run: Run, status: ContainerStatus, record: ExitRecord | None) -> int | None:

@@ -154,7 +154,7 @@ def _rooms(
     unusual = {machine.name: machine for machine in rows}
     rooms = []
     for offer in offers:
-        machine = unusual.pop(offer.machine, None)
+        machine = unusual.get(offer.machine)
         here = held.get(offer.machine, [])
         rooms.append(
             queue.Room(
@@ -166,13 +166,11 @@ def _rooms(
                 DRAINED if machine and machine.drained_at else "",
             )
         )
-    for machine in unusual.values():
+    for name in sorted(unusual.keys() - {offer.machine for offer in offers}):
+        machine = unusual[name]
         total = {"cpus": float(machine.cpus), "memory": machine.memory}
-        rooms.append(
-            queue.Room(
-                machine.name, total, attributes=machine.attributes, closed=_why_closed(machine)
-            )
-        )
+        why = _why_closed(machine)
+        rooms.append(queue.Room(name, total, attributes=machine.attributes, closed=why))
     return rooms
 
 

@@ -40,6 +40,14 @@ _NETWORK = {
 }
 
 
+_CONDITIONS = {
+    "drained": "drained",
+    "aside": "set aside",
+    "silent": "without word",
+    "lost": "lost",
+}
+
+
 def _state(request: SignedInRequest) -> dict[str, Any]:
     site = Site.load()
     waiting = _waiting()
@@ -60,6 +68,11 @@ def _state(request: SignedInRequest) -> dict[str, Any]:
         ],
         "machines": machines,
         "dense": dense,
+        "aside": [
+            (word, count)
+            for condition, word in _CONDITIONS.items()
+            if (count := sum(use.condition == condition for use in machines))
+        ],
         "total": capacity.total(machines),
         "queue": waiting[:QUEUE],
         "more_waiting": len(waiting) > QUEUE,
@@ -112,7 +125,7 @@ def machine_lost(request: SignedInRequest, machine: int) -> HttpResponse:
             except Refused as refused:
                 context["refused"] = str(refused)
             else:
-                messages.success(request, f"{found.name} is declared lost. Its Runs are ended now.")
+                messages.success(request, f"{found.name} is declared lost. What was on it ends now.")
                 return redirect("cluster")
         else:
             context["mistyped"] = True

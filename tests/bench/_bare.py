@@ -17,8 +17,10 @@ from jobs.backends import cgroups
 from jobs.backends.base import ContainerSpec, Mount
 from jobs.backends.docker_json import create_body
 from jobs.backends.local import PIDS_LIMIT
+from jobs.backends.processors import Processors
 from jobs.backends.sandbox import bwrap_arguments, write_etc
 from jobs.backends.variables import container_variables
+from tests.waiting import until
 
 
 def make_spec(
@@ -26,17 +28,18 @@ def make_spec(
 ) -> ContainerSpec:
     """What the portal would ask for: three folders of a Task, one of the attempt, the same limits."""
     uid, gid = storage.owner()
-    for name in ("code", "input", "output", "attempt/script"):
-        (root / name).mkdir(parents=True, exist_ok=True)
+    attempt = root / "runs" / "bare" / "1"
+    for folder in (*(root / area for area in storage.AREAS), attempt / "script"):
+        folder.mkdir(parents=True, exist_ok=True)
     for path in (root, *root.rglob("*")):
         os.chown(path, uid, gid)
-    return ContainerSpec(
+    spec = ContainerSpec(
         handle=f"bare-{secrets.token_hex(6)}",
         run="bare",
         attempt=1,
         image=image,
         command=command,
-        attempt_dir=root / "attempt",
+        attempt_dir=attempt,
         mounts=[Mount(root / area, f"/{area}") for area in storage.AREAS],
         cpus=cpus,
         memory=memory,
@@ -44,6 +47,7 @@ def make_spec(
         uid=uid,
         gid=gid,
     )
+    return Processors().shown(spec)
 
 
 class BareDocker:
@@ -130,6 +134,7 @@ class BareBubblewrap:
         ) as sandbox:
             os.close(info_write)
             child = _child_pid(info_read)
+            _await_loopback(child)
             for folder in group.folders:
                 for pid in (sandbox.pid, child):
                     (folder / "cgroup.procs").write_text(str(pid))
@@ -167,3 +172,10 @@ def _child_pid(info: int) -> int:
         assert more, "bwrap ended before it had a child"
         text += more
     return int(found[1])
+
+
+def _await_loopback(child: int) -> None:
+    """slirp4netns brings the loopback up too, and bubblewrap ends if that was done before it gives
+    the loopback its address (RTM_NEWADDR: File exists)."""
+    routes = Path(f"/proc/{child}/net/fib_trie")
+    until(lambda: "127.0.0.1" in routes.read_text(), "bubblewrap's loopback", every=0.0005)

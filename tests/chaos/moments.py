@@ -10,7 +10,7 @@ from tests.chaos.scene import Part, Scene
 from tests.chaos.scripts import PRINTING, QUICK, STOPPING, gated
 
 GATE, FILLER_GATE = "gate", "filler-gate"
-START_TAKES = {"local": 0.12, "docker": 0.8}
+START_TAKES = {"local": 0.12, "docker": 0.8, "mesos": 1.2}
 """seconds from the attempt's folder to the script's first line, about"""
 
 Moment = Callable[[Scene], Part]

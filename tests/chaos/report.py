@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.chaos.faults import FAULTS
+from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.moments import MOMENTS
 from tests.chaos.verdict import Verdict
 
@@ -88,8 +88,11 @@ class Report:
             ]
         return found
 
-    def write(self) -> Path:
-        """Replace the parts of the document that this run has measured; the text stays."""
+    def write(self, faults: tuple[str, Sequence[Fault]] = ("faults", FAULTS)) -> Path:
+        """Replace the parts of the document that this run has measured; the text stays.
+
+        `faults`: where they are listed, and those that were tried.
+        """
         text = DOCUMENT.read_text()
         for backend in self._backends():
             cases = [t for t in self.tried if t.backend == backend and t.moment in MOMENTS]
@@ -98,7 +101,7 @@ class Report:
                 text = _replaced(text, f"{backend}-cases", self._cases_part(backend, cases))
             if schedules:
                 text = _replaced(text, f"{backend}-schedule", self._schedule_part(schedules))
-        text = _replaced(text, "faults", _faults_part())
+        text = _replaced(text, faults[0], _faults_part(faults[1]))
         DOCUMENT.write_text(text)
         return DOCUMENT
 
@@ -119,10 +122,11 @@ class Report:
     def _cases_part(self, backend: str, cases: list[Tried]) -> str:
         rows = [r for r in self._rows(backend) if any(t.fault == r[0] for t in cases)]
         rows.append(_row("in all", cases))
-        matrix = [("seconds to the end", *MOMENTS)]
+        moments = [each for each in MOMENTS if any(t.moment == each for t in cases)]
+        matrix = [("seconds to the end", *moments)]
         for name in dict.fromkeys(t.fault for t in cases):
             cells = {t.moment: _cell(t) for t in cases if t.fault == name}
-            matrix.append((name, *(cells.get(moment, "–") for moment in MOMENTS)))
+            matrix.append((name, *(cells.get(moment, "–") for moment in moments)))
         return f"{self._about()}\n\n{_markdown([HEADINGS, *rows])}\n\n{_markdown(matrix)}"
 
     def _schedule_part(self, schedules: list[Tried]) -> str:
@@ -155,8 +159,9 @@ def _cell(tried: Tried) -> str:
     return f"**{tried.seconds:.1f} ✗**" if bad else f"{tried.seconds:.1f}"
 
 
-def _faults_part() -> str:
-    return _markdown([("fault", "what is done"), *((f.name, f.models) for f in FAULTS)])
+def _faults_part(faults: Sequence[Fault]) -> str:
+    told = [(fault.name, fault.models) for fault in faults if fault.models]
+    return _markdown([("fault", "what is done"), *told])
 
 
 def _markdown(rows: list[tuple[str, ...]]) -> str:

@@ -68,12 +68,7 @@ class Rig:
             self.database = Server(self.folder / "pg")
             self.database.start()
             self._stack.callback(self.database.stop_now)
-        if self.backend == "docker":
-            self.engine = Engine(self.folder / "engine")
-            self._stack.callback(self.engine.close)
-            self.engine.start()
-            self.engine.copy_image(R_IMAGE)
-            settings["RCLUSTER_DOCKER_HOST"] = self.engine.address
+        settings |= self._make_engine()
         self.portal: Portal = start_portal(
             self.folder,
             backend=self.backend,
@@ -89,6 +84,16 @@ class Rig:
         )
         self.installation = said.split("site ")[-1].strip()
         self.wait_whole()
+
+    def _make_engine(self) -> dict[str, str]:
+        """What starts containers, made for the occasion; the settings that it needs."""
+        if self.backend != "docker":
+            return {}
+        self.engine = Engine(self.folder / "engine")
+        self._stack.callback(self.engine.close)
+        self.engine.start()
+        self.engine.copy_image(R_IMAGE)
+        return {"RCLUSTER_DOCKER_HOST": self.engine.address}
 
     def close(self) -> None:
         self._stack.close()
@@ -177,6 +182,20 @@ class Rig:
         """Where the storage really is, also while the portal can't see it."""
         return self.disk.disk / "storage" / "runs" / run / str(attempt)
 
+    def written(self, run: str, attempt: int, name: str) -> bytes:
+        """A file of an attempt; empty if there is none, or none any more."""
+        try:
+            return (self.attempt_folder(run, attempt) / name).read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def has_claimed(self, run: str, attempt: int = 1) -> bool:
+        try:
+            names = [each.name for each in self.attempt_folder(run, attempt).iterdir()]
+        except FileNotFoundError:
+            return False
+        return any(name.startswith("started.") for name in names)
+
     def process_of(self, run: str, attempt: int = 1) -> int:
         """Process id of the attempt's runner; 0 while there is none."""
         handle = f"rcluster-{run}-{attempt}"
@@ -239,8 +258,13 @@ class Rig:
         return [] if self.engine is None else [f"container {c}" for c in self.engine.containers()]
 
     def _cgroups(self) -> list[str]:
-        roots = Path("/sys/fs/cgroup").glob(f"**/rcluster-{self.installation}/*/")
-        return [f"cgroup {path}" for path in roots]
+        # Other people's come and go meanwhile: unlike a glob, a walk does not mind.
+        return [
+            f"cgroup {above}/{name}"
+            for above, names, _ in os.walk("/sys/fs/cgroup")
+            if above.endswith(f"/rcluster-{self.installation}")
+            for name in names
+        ]
 
     def _notes(self) -> list[str]:
         folder = self.portal.home / "backend-state" / "local"

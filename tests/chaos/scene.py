@@ -93,9 +93,8 @@ class Scene:
 
     def wait_claimed(self, part: Part) -> None:
         """Until its runner took the permit. This very instant: what comes next takes milliseconds."""
-        folder = self.rig.attempt_folder(part.run, 1)
         until(
-            lambda: any(folder.glob("started.*")),
+            lambda: self.rig.has_claimed(part.run),
             f"{part.run} to take its permit",
             seconds=PATIENCE,
             every=0.0002,
@@ -166,12 +165,11 @@ class Scene:
         part.listener.close(within=20.0 if run and run["state"] in FINAL else 0.0)
         attempt = run["attempt"] if run else 0
         done = self.rig.task_folder(self.task) / "output" / f"done.{part.run}"
-        log = self.rig.attempt_folder(part.run, attempt) / "log"
         return Evidence(
             run=run,
             script=part.script,
             done=done.read_bytes() if done.exists() else b"",
-            file=log.read_bytes() if log.exists() else b"",
+            file=self.rig.written(part.run, attempt, "log"),
             received=self.rig.log(part.run) if run else b"",
             listened=bytes(part.listener.data),
             told=part.listener.end,
@@ -200,8 +198,7 @@ class Scene:
             time.sleep(0.1)
 
     def _printed(self, part: Part) -> bytes:
-        log = self.rig.attempt_folder(part.run, 1) / "log"
-        return log.read_bytes() if log.exists() else b""
+        return self.rig.written(part.run, 1, "log")
 
     @staticmethod
     def _wait(condition: Callable[[], bool], what: str) -> None:

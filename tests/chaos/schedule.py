@@ -120,8 +120,12 @@ class Schedule:
 
     def _waits(self, part: Part) -> bool:
         """In whichever attempt: one may have come to nothing before it began."""
-        attempts = self._rig.attempt_folder(part.run, 1).parent.glob("*/")
-        return any(b"waiting" in self._log(part, int(folder.name)) for folder in attempts)
+        try:
+            folder = self._rig.attempt_folder(part.run, 1).parent
+            attempts = [each.name for each in folder.iterdir()]
+        except FileNotFoundError:
+            return False
+        return any(b"waiting" in self._log(part, int(attempt)) for attempt in attempts)
 
     # What breaks.
 
@@ -213,8 +217,4 @@ class Schedule:
         return frozenset(allowed)
 
     def _log(self, part: Part, attempt: int) -> bytes:
-        path = self._rig.attempt_folder(part.run, attempt) / "log"
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            return b""
+        return self._rig.written(part.run, attempt, "log")

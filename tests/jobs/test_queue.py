@@ -196,6 +196,16 @@ def test_it_is_told_what_is_free_where_it_may_go() -> None:
     )
 
 
+def test_it_is_not_told_of_room_kept_where_it_may_not_go() -> None:
+    rooms = [
+        room(4, 8, held(1), machine="plain"),
+        room(4, 8, held(4), machine="ssd", has="disk:ssd"),
+    ]
+    placed = plan([need(1, 4), need(2, 1, on="disk:ssd")], rooms)
+    assert placed.kept == ("plain", "ssd")
+    assert "; ssd has 0 CPUs and 7 GB free" in said(placed, 2)
+
+
 def test_what_found_no_room_on_certain_machines_may_find_it_on_others() -> None:
     """And the other way round: what is remembered of one kind of Run says nothing of another."""
     rooms = [room(4, 8, held(4), machine="ssd", has="disk:ssd"), room(4, machine="plain")]

@@ -2,86 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.models import User
 from jobs import attempts, queue, services
-from jobs.backends.base import Backend, BackendUnavailable, Capabilities, Offer
-from jobs.models import Machine, Run, Site, Task, UserLimits, UserUsage
-from jobs.services import Refused, RunRequest
+from jobs.backends.base import BackendUnavailable, Offer
+from jobs.models import Run, Task, UserLimits, UserUsage
 from jobs.states import Reason, RunState
-from jobs.supervision import explaining, line, scheduling, usage
-from tests.factories import make_environment, make_run, make_task, make_user
+from jobs.supervision import explaining, line, usage
+from tests.factories import make_environment, make_run, make_task
+from tests.jobs.placing import GB, Machines, active_run, schedule, told, waiting_runs
 
 pytestmark = pytest.mark.django_db
-
-GB = 1024**3
-
-
-class Machines:
-    """What scheduling asks of a backend: only offers. Nothing is ever launched on it."""
-
-    name = "local"
-    capabilities = Capabilities(images=False, memory="cgroup", network="none")
-
-    def __init__(self, *offers: Offer) -> None:
-        self.there = offers
-        self.error: BackendUnavailable | None = None
-
-    def offers(self) -> list[Offer]:
-        if self.error:
-            raise self.error
-        return list(self.there)
-
-
-@pytest.fixture
-def vm() -> Machines:
-    make_environment("r", uses_image=False)
-    return Machines(Offer("vm", 4.0, 8 * GB))
-
-
-def schedule(backend: Machines) -> list[Run]:
-    launched: list[Run] = []
-    as_backend: Backend = backend  # type: ignore[assignment]
-    scheduling.schedule(as_backend, launched.append)
-    return launched
-
-
-def waiting_runs(task: Task, count: int, **fields: Any) -> list[Run]:
-    """Many at once, in order."""
-    first = Run.objects.count() + 1
-    environment = make_environment()
-    request = {"kind": "command", "command": "ls", "cpus": 1, "memory": GB, "time_limit": 60}
-    rows = [
-        Run(
-            task=task,
-            number=first + at,
-            submitted_by=task.owner,
-            **{"environment": environment, **request, **fields},
-        )
-        for at in range(count)
-    ]
-    return Run.objects.bulk_create(rows, batch_size=500)
-
-
-def active_run(task: Task, **fields: Any) -> Run:
-    fields.setdefault("machine", "vm")
-    fields.setdefault("number", Run.objects.count() + 1)
-    return make_run(task, state=RunState.RUNNING, **fields)
-
-
-def told(run: Run) -> str:
-    run.refresh_from_db()
-    return run.explanation
 
 
 def test_places_the_oldest_and_tells_the_next_why_it_waits(vm: Machines) -> None:
@@ -346,70 +285,3 @@ def test_passes_count_what_was_placed_and_has_ended(vm: Machines) -> None:
 def test_a_run_never_counts_more_than_while_it_ran(lasted: float, ago: float) -> None:
     assert 0 <= usage.used(lasted, ago) <= 1
     assert usage.used(lasted, ago + usage.HALF_LIFE) == pytest.approx(usage.used(lasted, ago) / 2)
-
-
-# What submit() refuses.
-
-
-@pytest.fixture
-def submit() -> Callable[..., Run]:
-    Site.load()
-    make_environment()
-    task = services.create_task(user=make_user(), name="Rivers")
-
-    def submit_(**more: Any) -> Run:
-        request = RunRequest(kind="command", command="ls", **more)
-        return services.submit(user=task.owner, task=task, request=request)
-
-    return submit_
-
-
-def limits(**fields: Any) -> None:
-    UserLimits.objects.create(user=User.objects.get(), **fields)
-
-
-def test_the_largest_possible_request_is_one_that_a_machine_can_hold(
-    submit: Callable[..., Run],
-) -> None:
-    for name, cpus, gigabytes in (("a", 8, 16), ("b", 2, 64), ("c", 2, 16)):
-        Machine.objects.create(
-            name=name,
-            backend=Site.load().backend,
-            cpus=cpus,
-            memory=gigabytes * GB,
-            heard_at=timezone.now(),
-        )
-    with pytest.raises(Refused, match=r"at most 8 CPUs and 16 GB, or 2 CPUs and 64 GB\.") as no:
-        submit(cpus=8, memory=32 * GB)
-    assert no.value.field == "memory"
-    with pytest.raises(Refused) as no:
-        submit(cpus=9, memory=GB)
-    assert no.value.field == "cpus"
-    submit(cpus=2, memory=64 * GB)
-
-
-def test_waiting_runs_are_limited_per_person(submit: Callable[..., Run]) -> None:
-    limits(max_queued=1)
-    run = submit()
-    with pytest.raises(Refused, match="You have 1 Run waiting, which is your limit"):
-        submit()
-    services.cancel(user=run.submitted_by, run=run)
-    submit()
-
-
-def test_what_the_own_limit_never_lets_start_is_refused(submit: Callable[..., Run]) -> None:
-    limits(max_cpus=2)
-    with pytest.raises(Refused, match="at most 2 CPUs") as no:
-        submit(cpus=3)
-    assert no.value.field == "cpus"
-    submit(cpus=2)
-
-
-def test_there_is_one_row_of_limits_for_everybody_and_one_each() -> None:
-    user = make_user()
-    UserLimits.objects.create(max_running=1)
-    assert UserLimits.of(user).max_running == 1
-    UserLimits.objects.create(user=user, max_running=2)
-    assert UserLimits.of(user).max_running == 2
-    with pytest.raises(IntegrityError), transaction.atomic():
-        UserLimits.objects.create(max_running=3)

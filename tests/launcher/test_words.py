@@ -17,7 +17,6 @@ CLONE = Path(__file__).parent.parent.parent
     ("words", "said"),
     [
         (["fly"], "no command “fly”"),
-        (["test", "mesos"], "no mesos tests yet"),
         (["test", "everything"], "choose fast, browser"),
         (["up", "--backend"], "needs a value"),
         (["up", "--backend", "slurm"], "no backend “slurm”"),

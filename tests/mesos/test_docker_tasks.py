@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 
 from deploy.mesos.lab import Lab
 from deploy.mesos.lab.answers import look
+from tests.mesos.conftest import make_lab
 from tests.mesos.framework import Framework, Json
 from tests.waiting import until
 
@@ -232,3 +236,72 @@ def test_a_power_cut_ends_the_containers(run: Containers) -> None:
     assert run.inspect("cut", "{{.Id}}") == ""
     run.lab.start("agent1")
     run.framework.state("cut", "TASK_FAILED", "TASK_LOST")
+
+
+@contextmanager
+def slow_registry() -> Iterator[str]:
+    """One that takes the question and never answers; yields an image of it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}/slow:1"
+
+
+def test_a_task_whose_image_is_pulled_is_staging_and_can_be_killed(run: Containers) -> None:
+    with slow_registry() as image:
+        run.launch("pull", "true", docker={"image": image}, on="agent2")
+
+        def states() -> list[str]:
+            tasks = run.lab.state("/tasks?limit=10000")["tasks"]
+            return [each["state"] for each in tasks if each["id"] == "pull"]
+
+        until(states, "the task to be known to the master")
+        executors = until(
+            lambda: [
+                executor
+                for framework in run.lab.state("/state", "agent2")["frameworks"]
+                for executor in framework["executors"]
+            ],
+            "the agent's executor",
+        )
+        assert [each["id"] for each in executors] == ["pull"]
+        assert states() == ["TASK_STAGING"]
+        run.framework.kill("pull")
+        end = run.framework.state("pull", "TASK_KILLED")
+        assert end["reason"] == "REASON_TASK_KILLED_DURING_LAUNCH"
+
+
+def test_a_pull_must_not_take_longer_than_the_agent_waits_for_an_executor(busybox: str) -> None:
+    flags = {"executor_registration_timeout": "2secs"}
+    lab = make_lab("lab-slow-pull", agents=1, agent_flags=flags)
+    with slow_registry() as image, lab.running(), Framework(lab.master) as framework:
+        Containers(framework, lab, image).launch("slow", "true")
+        end = framework.state("slow", "TASK_FAILED")
+        assert end["reason"] == "REASON_CONTAINER_LAUNCH_FAILED"
+        assert end["message"].startswith("Failed to launch container: discarded")
+
+
+DOCKER_WHERE_ONE_GOES = """\
+#!/bin/sh
+case "$*" in
+*" ps"*)
+    docker "$@" || exit
+    [ -e {told} ] || echo "1 image command 1s Up mesos-11111111-1111-1111-1111-111111111111" ;;
+*inspect*mesos-11111111-*)
+    touch {told}
+    echo "Error response from daemon: No such container: mesos-11111111-..." >&2
+    exit 1 ;;
+*) exec docker "$@" ;;
+esac
+"""
+
+
+def test_an_agent_that_gave_up_for_another_one_s_container_is_started_again(
+    busybox: str, tmp_path: Path
+) -> None:
+    told, program = tmp_path / "told", tmp_path / "docker"
+    program.write_text(DOCKER_WHERE_ONE_GOES.format(told=told))
+    program.chmod(0o755)
+    lab = make_lab("lab-vanished", agents=1, agent_flags={"docker": str(program)})
+    with lab.running():
+        assert told.exists()
+        assert "Failed to perform recovery" in lab.log("agent1").read_text()
+        assert lab.active() == {"agent1"}

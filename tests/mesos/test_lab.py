@@ -154,6 +154,21 @@ def test_fewer_agents_at_the_next_up() -> None:
         fewer.down(hard=True)
 
 
+def test_other_resources_are_for_new_agents_only() -> None:
+    lab = make_lab("lab-resources", agents=1)
+    other = Lab(lab.folder, lab.port, agents=1, mem=2048)
+    try:
+        lab.up()
+        lab.kill("agent1")
+        with pytest.raises(Problem, match="Incompatible agent info detected"):
+            other.up()
+        other.down()
+        other.up()
+        assert other.state("/slaves")["slaves"][0]["resources"]["mem"] == 2048
+    finally:
+        other.down(hard=True)
+
+
 def test_only_frameworks_with_the_secret_may_subscribe() -> None:
     with make_lab("lab-secret", agents=1, principal="rc", secret="s3cret").running() as lab:
         with pytest.raises(Refused, match="401"):

@@ -96,11 +96,14 @@ def test_every_state_of_a_machine_is_told(anna_client: Client, task: Task) -> No
     page = anna_client.get("/cluster/").content.decode()
     parts = [read(part) for part in page.split('id="machine-')]
     above, fine, drained, silent, lost, back, aside, both = parts
-    assert "7 machines; 2 of them take Runs now." in above
+    assert (
+        "7 machines: 2 take Runs, 1 drained, 1 set aside, 2 without word, 1 lost."
+        in above
+    )
     assert "Idle · heard just now" in fine
     assert "Drained 10 min ago by ada" in drained
     assert "It gets no new Runs; those on it go on." in drained
-    assert "No word the last was 10 min ago" in silent
+    assert "No word , last heard 10 min ago" in silent
     assert "Its Runs go on as far as we know." in silent
     assert "4 CPUs and 8 GB when it was last heard." in silent
     assert "Declared lost just now by ada" in lost
@@ -148,7 +151,7 @@ def test_many_machines_are_a_line_each_and_cost_the_statements_of_one(
         make_run(task, reason=Reason.NO_ROOM, ahead=number)
     assert (statements(anna_client), statements(staff_client)) == (one, one_for_staff)
     shown = text(anna_client)
-    assert "200 machines; 1 of them takes Runs now." in shown
+    assert "200 machines: 1 takes Runs, 199 drained. 20 in the queue" in shown
     assert "and 6 more" in shown
     assert anna_client.get("/cluster/").content.decode().count('id="machine-') == 200
     assert shown.index("n2 ") < shown.index("n10 ")

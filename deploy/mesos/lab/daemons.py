@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -16,6 +17,12 @@ from deploy.portal.problem import Problem
 # The shell goes at once, so the program is nobody's child: no zombie when a test kills it, and
 # nothing that keeps its starter from ending.
 _DETACH = 'log=$1; shift; "$@" >>"$log" 2>&1 </dev/null & echo $!'
+
+
+TAIL = 300
+"""lines of a log that may be about its program's end"""
+_ERROR = re.compile(r"[EF]\d{4} ")
+"""How Mesos begins an error in its log."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +127,12 @@ class Daemon:
             process.wait(patience)
         self.kill()
 
-    def last_words(self, lines: int = 8) -> str:
+    def last_words(self, lines: int = 12) -> str:
+        """The end of its log: from its last error on, if it told one."""
         try:
-            text = self.log.read_text(errors="replace")
+            tail = self.log.read_text(errors="replace").splitlines()[-TAIL:]
         except FileNotFoundError:
             return "    (no log)"
-        return "\n".join("    " + line for line in text.splitlines()[-lines:])
+        errors = [at for at, line in enumerate(tail) if _ERROR.match(line)]
+        shown = tail[errors[-1] :][:lines] if errors else tail[-lines:]
+        return "\n".join("    " + line for line in shown)

@@ -171,6 +171,10 @@ class Lab:
         """
         self._end_agents(self._started_agents(), hard=hard)
         leftovers.end_below(self.folder)
+        for latest in self.folder.glob("agent*/meta/slaves/latest"):
+            # Nothing is left that they could take back: they start as new agents, which may have
+            # other resources.
+            latest.unlink()
         if hard:
             self._daemon(MASTER).kill()
         else:
@@ -261,7 +265,7 @@ class Lab:
                     return
             for name in names:
                 if self.pid(name) is None:
-                    words = self._daemon(name).last_words(lines=25)
+                    words = self._daemon(name).last_words()
                     if VANISHED not in words:
                         raise Problem(f"{name} has ended; its log {self.log(name)} says:\n{words}")
                     again(name)
