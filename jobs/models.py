@@ -148,6 +148,7 @@ class Machine(models.Model):
     free_memory = models.BigIntegerField(null=True, help_text="bytes; empty: what our Runs leave")
     present = models.BooleanField(default=True, help_text="The backend knows it and it answers.")
     note = models.TextField(blank=True, help_text="why it gets no Runs just now, in a sentence")
+    advice = models.TextField(blank=True, help_text="what an administrator should change on it")
     heard_at = models.DateTimeField(help_text="when it was last known to answer")
     drained_at = models.DateTimeField(
         null=True, blank=True, help_text="Set: it gets no new Runs; those on it go on."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, TypedDict
 
 from channels.layers import get_channel_layer
@@ -26,6 +27,8 @@ AT_MOST = 1000
 """news on their way at a time; more are dropped, and watchers look by themselves every few seconds"""
 PATIENCE = 5.0
 """seconds for Redis to take one of them"""
+BETWEEN_WAKES = 0.05
+"""seconds between two messages to the backend worker: hundreds of submissions need no more of them"""
 
 
 class RunChanged(TypedDict):
@@ -69,7 +72,7 @@ def wake_supervision() -> None:
 
 
 class _Waker:
-    """One thread that sends; what is asked for while it sends becomes one more message."""
+    """One thread that sends; what is asked for meanwhile becomes one more message."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -90,6 +93,7 @@ class _Waker:
                 app.send_task("jobs.steps.wake_supervision", expires=30)
             except (OperationalError, RedisError, OSError) as error:
                 log.warning("No message to the backend worker (it looks every second): %s", error)
+            time.sleep(BETWEEN_WAKES)
 
 
 _waker = _Waker()

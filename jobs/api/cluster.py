@@ -15,9 +15,15 @@ from rest_framework.response import Response
 from jobs import capacity
 from jobs.api.base import ApiView
 from jobs.api.pagination import OnePage
-from jobs.api.serializers import ClusterSerializer, EnvironmentSerializer, MachineSerializer
+from jobs.api.serializers import (
+    ClusterSerializer,
+    EnvironmentSerializer,
+    MachineSerializer,
+    RegistrationSerializer,
+)
 from jobs.machines import declare_lost, drain, undrain
 from jobs.models import Environment, Machine, Run, Site
+from jobs.registration import register_anew, registration
 from jobs.states import RunState
 
 RUNS_EACH = 100
@@ -51,6 +57,7 @@ class Cluster(ApiView):
             ClusterSerializer(
                 {
                     "backend": site.backend,
+                    "mesos": registration(site),
                     "images": site.backend_has_images,
                     "memory": site.backend_memory,
                     "network": site.backend_network,
@@ -65,6 +72,18 @@ class Cluster(ApiView):
 
 class IsAdministrator(IsAdminUser):
     message = "Only administrators may do this."
+
+
+class RegisterAnew(ApiView):
+    permission_classes = (IsAuthenticated, IsAdministrator)
+
+    @extend_schema(operation_id="register_anew", request=None, responses=RegistrationSerializer)
+    def post(self, request: Request) -> Response:
+        """Administrators, after Mesos removed the portal's registration: register as a new framework.
+        What Mesos ended then is found as lost; nothing else is touched. It takes some seconds: see
+        `mesos` in the cluster. Refused (400) while the registration was not removed."""
+        register_anew(user=self.user)
+        return Response(RegistrationSerializer(registration(Site.load())).data)
 
 
 class MachineView(ApiView):

@@ -14,6 +14,7 @@ from accounts.models import ApiToken
 from jobs.api.fields import Cores, Flag, Strict, Text, Whole
 from jobs.capacity import MachineUse, Total
 from jobs.models import Environment, Run, RunKind, Task
+from jobs.registration import Registration
 from jobs.services import RunRequest
 from jobs.states import Reason, RunState
 
@@ -91,6 +92,9 @@ class MachineSerializer(serializers.Serializer[MachineUse]):
     note = serializers.CharField(
         source="machine.note", help_text="why it gets no Runs just now, in a sentence"
     )
+    advice = serializers.CharField(
+        source="machine.advice", help_text="what an administrator should change on it"
+    )
     drained_at = moment(source="machine.drained_at", allow_null=True)
     drained_by = serializers.CharField(
         source="machine.drained_by.username", default=None, allow_null=True
@@ -116,8 +120,27 @@ class TotalSerializer(serializers.Serializer[Total]):
     free_memory = serializers.IntegerField()
 
 
+class RegistrationSerializer(serializers.Serializer[Registration]):
+    """How the portal stands with Mesos, as far as its backend worker knows."""
+
+    master = serializers.CharField(help_text="host:port of the leading one; empty: none is known")
+    version = serializers.CharField(help_text="of the master")
+    framework_id = serializers.CharField()
+    registered = serializers.BooleanField()
+    explanation = serializers.CharField(
+        help_text="why it is not registered, or what else is amiss; empty: all is well"
+    )
+    agents = serializers.IntegerField(help_text="how many answer")
+    since = moment(allow_null=True, help_text="since when it is registered, or isn't")
+    removed_at = moment(
+        allow_null=True,
+        help_text="when Mesos removed the registration: it takes an administrator to register anew",
+    )
+
+
 class ClusterSerializer(serializers.Serializer[Any]):
     backend = serializers.CharField()
+    mesos = RegistrationSerializer(allow_null=True, help_text="null: the backend is another one")
     images = serializers.BooleanField()
     memory = serializers.CharField(help_text='"cgroup": a Run as a whole; "process": each process')
     network = serializers.CharField(help_text='"full" or "none"')

@@ -10,6 +10,7 @@ from jobs.api.cluster import (
     DeclareMachineLost,
     DrainMachine,
     Environments,
+    RegisterAnew,
     UndrainMachine,
 )
 from jobs.api.docs import docs
@@ -27,6 +28,7 @@ urlpatterns = [
     at("tokens/<str:token>", Token, "api-token"),
     at("environments", Environments, "api-environments"),
     at("cluster", Cluster, "api-cluster"),
+    at("cluster/register-anew", RegisterAnew, "api-register-anew"),
     at("cluster/machines/<str:machine>/drain", DrainMachine, "api-drain"),
     at("cluster/machines/<str:machine>/undrain", UndrainMachine, "api-undrain"),
     at("cluster/machines/<str:machine>/declare-lost", DeclareMachineLost, "api-declare-lost"),

@@ -114,6 +114,8 @@ class MachineReport:
     """It answers; False: the backend knows it, and has no word from it."""
     note: str = ""
     """Why it gets no Runs just now, in a sentence."""
+    advice: str = ""
+    """What an administrator should change on it, in sentences."""
 
 
 def reports_of(offers: Sequence[Offer]) -> list[MachineReport]:

@@ -33,6 +33,16 @@ from jobs.backends.base import (
 from jobs.backends.exit_record import read_record
 from jobs.backends.mesos import Connection
 from jobs.backends.mesos_accepting import LAUNCH_WITHIN, Acceptor, Batch, Wish
+from jobs.backends.mesos_advice import Advisor
+from jobs.backends.mesos_notes import (
+    FRAMEWORK,
+    REMOVED,
+    FactsKeeper,
+    MasterFacts,
+    Removal,
+    as_note,
+    removal,
+)
 from jobs.backends.mesos_offers import UNITS, Amount, OfferBook
 from jobs.backends.mesos_operator import Operator
 from jobs.backends.mesos_settings import MesosSettings
@@ -52,10 +62,6 @@ from jobs.backends.variables import site_proxies
 
 log = logging.getLogger(__name__)
 
-FRAMEWORK = "mesos framework"
-"""the note that holds our framework's id"""
-REMOVED = "mesos framework removed"
-"""the note that says that Mesos forgot our framework, and when"""
 CONNECT_WITHIN = 3.0
 ANSWER_WITHIN = 1.0
 """seconds to wait for the master's word before "cannot tell" """
@@ -89,6 +95,10 @@ class MesosBackend:
         self._processors = Processors(here=False)
         self._proxies = site_proxies()
         self._operator: Operator | None = None
+        self._advisor: Advisor | None = None
+        self._facts = FactsKeeper(notes, time.time)
+        self._version = (0.0, "")
+        """of the master, and the connection on which it was asked"""
         self._connection: Connection | None = None
         self._changed = threading.Condition()
         self._book = OfferBook(settings.role)
@@ -113,17 +123,16 @@ class MesosBackend:
 
     def _connect(self) -> Connection:
         """The connection, made at first use. Raises BackendUnavailable where it can't be made."""
-        removed = self._notes.get(REMOVED)
-        if removed:
-            raise BackendUnavailable(
-                f"Mesos removed the portal's registration ({removed}). Its Runs there were ended. "
-                "An administrator can register anew on the cluster page."
-            )
+        if removed := removal(self._notes.get(REMOVED)):
+            raise BackendUnavailable(str(removed))
         with self._changed:
             if self._connection is None:
                 self._framework_id = self._notes.get(FRAMEWORK)
                 credential = self._settings.credential()
                 self._operator = Operator(credential)
+                self._advisor = Advisor(
+                    self._operator.flags, pull_timeout=self._settings.pull_timeout
+                )
                 self._connection = Connection(
                     self._settings.masters,
                     lambda: self._settings.framework(self._framework_id),
@@ -133,8 +142,11 @@ class MesosBackend:
                 self._acceptor.start()
             connection = self._connection
         if connection.stands_down and not self._closed:
-            # Another took over meanwhile; that we are asked means that it is our turn again.
+            # Another took over meanwhile; that we are asked means that it is our turn again. Or we
+            # were removed, and an administrator wants us registered anew.
+            framework_id = self._notes.get(FRAMEWORK)
             with self._changed:
+                self._framework_id = framework_id
                 self._words.taken_over()
             connection.resume()
         if not connection.connected:
@@ -172,6 +184,8 @@ class MesosBackend:
         self._acceptor.stop()
         if self._connection is not None:
             self._connection.close()
+        if self._advisor is not None:
+            self._advisor.close()
         if self._operator is not None:
             self._operator.close()
         self._looking.shutdown(wait=False, cancel_futures=True)
@@ -218,8 +232,12 @@ class MesosBackend:
         self._notify("")
 
     def refused(self, sentence: str, *, removed: bool) -> None:
+        with self._changed:
+            # First of all nothing may take us for subscribed, and note the old id once more.
+            self._connected_at = 0.0
         if removed:
-            self._notes.put(REMOVED, sentence)
+            self._notes.put(REMOVED, as_note(Removal(sentence, time.time())))
+            self._notify("")
 
     def updated(self, raw: dict[str, Any]) -> None:
         status = read(raw)
@@ -293,16 +311,47 @@ class MesosBackend:
         return Health(ok=True, sentence=f"Mesos {version} answers at {master}.", version=version)
 
     def machines(self) -> list[MachineReport]:
+        try:
+            reports = self._ask_machines()
+        except BackendUnavailable as error:
+            self._note_master(str(error), 0)
+            raise
+        self._note_master("", sum(report.present for report in reports))
+        return reports
+
+    def _ask_machines(self) -> list[MachineReport]:
         connection = self._subscribed_connection()
-        assert self._operator is not None  # noqa: S101 - made with the connection
+        assert self._operator is not None and self._advisor is not None  # noqa: S101 - made with it
         now = time.monotonic()
         reports = []
-        for report in self._operator.machines(connection.master):
+        for each in self._operator.agents(connection.master):
+            report = each.report
             with self._changed:
                 aside = self._troubles.note(report.node, now)
-            reports.append(replace(report, note=report.note or aside))
+            advice = (
+                self._advisor.advice(report.node, each.address, each.registered)
+                if report.present
+                else ""
+            )
+            reports.append(replace(report, note=report.note or aside, advice=advice))
         self._sizes = {report.node: report for report in reports}
+        self._advisor.keep_only(set(self._sizes))
         return reports
+
+    def _note_master(self, trouble: str, agents: int) -> None:
+        """For pages, which may not ask Mesos."""
+        connection, operator = self._connection, self._operator
+        with self._changed:
+            since, framework_id = self._connected_at, self._framework_id
+        master = connection.master if connection is not None else ""
+        if since and operator is not None and self._version[0] != since:
+            try:
+                self._version = since, operator.version(master)
+            except BackendUnavailable as error:
+                trouble = trouble or str(error)
+        version = self._version[1] if since else ""
+        here = since > 0
+        self._facts.tell(MasterFacts(master, version, framework_id, here, trouble, agents))
 
     def offers(self) -> list[Offer]:
         """Of each machine its size and what of it we hold as offers. Asking means that Runs wait."""
@@ -545,8 +594,3 @@ class MesosBackend:
             self.settled(status)
             with self._changed:
                 self._words.forget(handle)
-
-    def register_anew(self) -> None:
-        """An administrator's word after Mesos removed us: a new framework, without old tasks."""
-        self._notes.put(FRAMEWORK, "")
-        self._notes.put(REMOVED, "")

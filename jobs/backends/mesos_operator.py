@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import requests
@@ -12,8 +13,20 @@ from jobs.backends.mesos_offers import MIB, machine_name
 
 TIMEOUT = 3.0
 """seconds for a question to the master or an agent"""
+FLAGS_TIMEOUT = 1.0
 STDERR_LIMIT = 4096
 """bytes of a failed launch's stderr that are shown at most"""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An agent as the master lists it."""
+
+    report: MachineReport
+    address: str
+    """host:port of its HTTP API"""
+    registered: float
+    """Unix time of its last registration: at every start, and with every new master"""
 
 
 class Operator:
@@ -32,16 +45,21 @@ class Operator:
         """Raises BackendUnavailable."""
         return str(self._get(f"http://{master}/version", "the Mesos master").get("version", ""))
 
-    def machines(self, master: str) -> list[MachineReport]:
+    def agents(self, master: str) -> list[Listed]:
         """Every agent that the master knows, registered or expected back.
 
         Raises BackendUnavailable.
         """
         told = self._get(f"http://{master}/slaves", "the Mesos master")
-        present = [_report(each) for each in told.get("slaves", ())]
-        missed = [_report(each, present=False) for each in told.get("recovered_slaves", ())]
-        names = {report.name for report in present}
-        return present + [report for report in missed if report.name not in names]
+        present = [_listed(each) for each in told.get("slaves", ())]
+        missed = [_listed(each, present=False) for each in told.get("recovered_slaves", ())]
+        names = {each.report.name for each in present}
+        return present + [each for each in missed if each.report.name not in names]
+
+    def flags(self, agent: str) -> dict[str, str]:
+        """What an agent was started with. Raises BackendUnavailable."""
+        told = self._get(f"http://{agent}/flags", "the Mesos agent", FLAGS_TIMEOUT)
+        return {str(name): str(value) for name, value in told.get("flags", {}).items()}
 
     def stderr(self, agent: str, framework: str, task: str) -> str:
         """The last that a task's executor wrote to its own stderr; "" if nobody tells."""
@@ -55,9 +73,9 @@ class Operator:
             # The agent may be away or allow nobody to look: then there is less to say, no more.
             return ""
 
-    def _get(self, address: str, whom: str) -> dict[str, Any]:
+    def _get(self, address: str, whom: str, timeout: float = TIMEOUT) -> dict[str, Any]:
         try:
-            answer = self._session.get(address, timeout=TIMEOUT)
+            answer = self._session.get(address, timeout=timeout)
             answer.raise_for_status()
             found: dict[str, Any] = answer.json()
         except (requests.RequestException, ValueError) as error:
@@ -75,7 +93,13 @@ def _cause(error: Exception) -> str:
     return "connection refused" if "refused" in str(error) else type(error).__name__
 
 
-def _report(told: Mapping[str, Any], *, present: bool = True) -> MachineReport:
+def _listed(told: Mapping[str, Any], *, present: bool = True) -> Listed:
+    registered = told.get("reregistered_time") or told.get("registered_time") or 0.0
+    address = str(told.get("pid", "")).rpartition("@")[2]
+    return Listed(_report(told, present=present), address, float(registered))
+
+
+def _report(told: Mapping[str, Any], *, present: bool) -> MachineReport:
     total, used = told.get("resources", {}), told.get("used_resources", {})
     port = int(told.get("port") or str(told.get("pid", ":5051")).rpartition(":")[2])
     known = bool(present and told.get("active", True))

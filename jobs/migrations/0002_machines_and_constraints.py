@@ -27,6 +27,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='machine',
+            name='advice',
+            field=models.TextField(blank=True, help_text='what an administrator should change on it'),
+        ),
+        migrations.AddField(
+            model_name='machine',
             name='attributes',
             field=models.JSONField(default=dict, help_text='name -> value, for example {"disk": "ssd"}'),
         ),

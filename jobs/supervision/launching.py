@@ -43,7 +43,7 @@ RETRY_LATER = timedelta(minutes=5)
 class Launcher:
     """The launches under way in this process."""
 
-    def __init__(self, *, may_launch: Callable[[], bool], done: Callable[[str, str], None]) -> None:
+    def __init__(self, *, may_launch: Callable[[], bool], done: Callable[[Run], None]) -> None:
         self._may_launch = may_launch
         self._done = done
         self._pulls = ThreadPoolExecutor(PULLS_AT_ONCE, thread_name_prefix="pull")
@@ -53,7 +53,7 @@ class Launcher:
         self._lock = threading.Lock()
 
     def submit(self, run: Run, backend: Backend) -> None:
-        """Launch in the background; `done(backend, handle)` is called afterwards, whatever came of it."""
+        """Launch in the background; `done(run)` is called afterwards, whatever came of it."""
         with self._lock:
             self._under_way.add(run.handle)
         first, step = (
@@ -109,7 +109,7 @@ class Launcher:
     def _over(self, run: Run) -> None:
         with self._lock:
             self._under_way.discard(run.handle)
-        self._done(run.backend, run.handle)
+        self._done(run)
 
 
 def pull(run: Run, backend: Backend) -> bool:

@@ -64,11 +64,13 @@ def schedule(
     *,
     may_place: Callable[[], bool] = _always,
     launching: Collection[str] = (),
+    tell: bool = True,
 ) -> None:
     """Place what fits on `backend` and hand it to `launch` (which returns at once).
 
     `may_place` is asked right before each placement: whether supervision is still ours.
     `launching`: handles that were placed and have not taken their room on the backend yet.
+    `tell`: also bring up to date what the others are told of their place in line.
     """
     now = timezone.now()
     waiting = line.read(backend, now)
@@ -83,7 +85,8 @@ def schedule(
             places = {key: (where, world.nodes[where]) for key, where in plan.placements.items()}
             if not _place_all(places, waiting, backend, launch, may_place):
                 return
-            explain_waits(plan, waiting, now)
+            if tell:
+                explain_waits(plan, waiting, now)
         if len({need.user for need in waiting.needs}) > 1:
             # While one person waits alone nobody is before anybody; it is counted later.
             charge(now)

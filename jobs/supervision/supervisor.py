@@ -6,18 +6,18 @@ import logging
 import threading
 import time
 from functools import partial
-from typing import Any
 
 from django.db import DatabaseError, close_old_connections
-from django.utils import timezone
 
 from jobs import services, site
-from jobs.backends.base import Backend, BackendError, BackendUnavailable
+from jobs.backends.base import Backend, BackendError
 from jobs.lease import LeaseKeeper
-from jobs.models import Machine, Run, Site
+from jobs.models import Run, Site
+from jobs.states import RunState
 from jobs.supervision import observing
 from jobs.supervision.cancelling import Canceller
 from jobs.supervision.launching import Launcher
+from jobs.supervision.noting import note_machines
 from jobs.supervision.reconciling import Reconciler, sweep
 from jobs.supervision.scheduling import schedule
 
@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 PASS_EVERY = 1.0
 RECONCILE_EVERY = 5.0
 MACHINES_EVERY = 5.0
-"""seconds"""
+WORDS_EVERY = 0.5
+"""seconds; what waits moves up with every placement, and nobody reads that fast"""
 
 
 class Supervisor:
@@ -35,7 +36,7 @@ class Supervisor:
     def __init__(self) -> None:
         self._lease = LeaseKeeper("supervision")
         self._backends: dict[str, Backend] = {}
-        self._launcher = Launcher(may_launch=self._lease.still_ours, done=self._heard_of)
+        self._launcher = Launcher(may_launch=self._lease.still_ours, done=self._launched)
         self._canceller = Canceller()
         self._reconciler = Reconciler(
             under_way=self._launcher.under_way, remove=self._launcher.remove_later
@@ -47,6 +48,7 @@ class Supervisor:
         self._stopping = threading.Event()
         self._next_reconcile = 0.0
         self._next_machines = 0.0
+        self._next_words = 0.0
         self._thread = threading.Thread(target=self._loop, name="supervision", daemon=True)
 
     def start(self) -> None:
@@ -95,12 +97,16 @@ class Supervisor:
         self._observe_heard()
         self._press_cancels()
         if current is not None:
+            tell = time.monotonic() >= self._next_words
             schedule(
                 current,
                 lambda run: self._launcher.submit(run, current),
                 may_place=self._lease.still_ours,
                 launching=self._launcher.under_way(),
+                tell=tell,
             )
+            if tell:
+                self._next_words = time.monotonic() + WORDS_EVERY
         now = time.monotonic()
         if now >= self._next_reconcile:
             self._next_reconcile = now + RECONCILE_EVERY
@@ -112,7 +118,7 @@ class Supervisor:
                     log.exception("Reconciling %s failed; trying again", name)
         if current is not None and now >= self._next_machines:
             self._next_machines = now + MACHINES_EVERY
-            _note_machines(current)
+            note_machines(current)
 
     def _let_go(self) -> None:
         """Another process supervises: a connection of ours would be in its way."""
@@ -143,7 +149,16 @@ class Supervisor:
         if handle:
             with self._lock:
                 self._heard[handle] = backend
+            if handle in self._launcher.under_way():
+                return  # _launched() wakes: until then nobody would look at it.
         self.wake()
+
+    def _launched(self, run: Run) -> None:
+        """Its launch is over. One that runs, and that nothing was heard of, needs no look."""
+        with self._lock:
+            heard = run.handle in self._heard
+        if heard or run.state != RunState.RUNNING:
+            self._heard_of(run.backend, run.handle)
 
     def _observe_heard(self) -> None:
         with self._lock:
@@ -151,13 +166,15 @@ class Supervisor:
         if not heard:
             return
         runs = Run.objects.active().filter(public_id__in=[_run_of(handle) for handle in heard])
-        # Before the rows are read: what is launched after this is heard of again.
+        # Before the rows are read. What is being launched is put back until that is over.
         launching = self._launcher.under_way()
         active = {run.handle: run for run in runs.as_supervised()}
         for handle, backend in heard.items():
-            if handle in active and handle not in launching:
+            if handle in launching:
+                self._heard_of(backend, handle)
+            elif handle in active:
                 self._observe(active[handle])
-            elif handle not in active:
+            else:
                 self._settle_stranger(handle, backend)
 
     def _settle_stranger(self, handle: str, name: str) -> None:
@@ -185,7 +202,8 @@ class Supervisor:
 
     def _press_cancels(self) -> None:
         asked = Run.objects.unfinished().filter(cancel_requested_at__isnull=False)
-        runs = list(asked.as_supervised())
+        # Nearly always there are none, and this is asked in every pass.
+        runs = list(asked.as_supervised()) if asked.exists() else []
         for run in runs:
             try:
                 # Still waiting: a cancel that was cut off between its flag and its move.
@@ -195,36 +213,6 @@ class Supervisor:
                 # As above.
                 log.exception("Cancelling Run %s failed; trying again", run.public_id)
         self._canceller.forget_all_but({run.handle for run in runs})
-
-
-def _note_machines(backend: Backend) -> None:
-    """What pages show of machines, and what submit() refuses by."""
-    try:
-        reports = backend.machines()
-    except BackendUnavailable:
-        return
-    now = timezone.now()
-    for report in reports:
-        fields: dict[str, Any] = {
-            "node": report.node,
-            "cpus": report.cpus,
-            "memory": report.memory,
-            "free_cpus": report.free_cpus,
-            "free_memory": report.free_memory,
-            "attributes": dict(report.attributes),
-            "present": report.present,
-            "note": report.note,
-        }
-        heard = {"heard_at": now} if report.present else {}
-        Machine.objects.update_or_create(
-            backend=backend.name,
-            name=report.name,
-            defaults=fields | heard,
-            create_defaults=fields | {"heard_at": now},
-        )
-    names = [report.name for report in reports]
-    gone = Machine.objects.filter(backend=backend.name, present=True).exclude(name__in=names)
-    gone.update(present=False, free_cpus=None, free_memory=None)
 
 
 def _run_of(handle: str) -> str:

@@ -12,7 +12,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from jobs import capacity
 from jobs.machines import declare_lost, drain, undrain, unfinished_runs, why_not_lost
-from jobs.models import Machine, Run, Site
+from jobs.models import Machine, Run, RunQuerySet, Site
+from jobs.registration import register_anew, registration
 from jobs.services import Refused
 from jobs.states import Reason
 from jobs.views.guard import SignedInRequest, signed_in, staff_only
@@ -57,6 +58,7 @@ def _state(request: SignedInRequest) -> dict[str, Any]:
     )
     return {
         "site": site,
+        "mesos": registration(site),
         "facts": [
             sentence
             for sentence in (
@@ -125,21 +127,45 @@ def machine_lost(request: SignedInRequest, machine: int) -> HttpResponse:
             except Refused as refused:
                 context["refused"] = str(refused)
             else:
-                messages.success(request, f"{found.name} is declared lost. What was on it ends now.")
+                messages.success(
+                    request, f"{found.name} is declared lost. What was on it ends now."
+                )
                 return redirect("cluster")
         else:
             context["mistyped"] = True
-    runs = unfinished_runs(found).select_related("task__owner").defer("script_text", "stdin")
-    every = list(runs.order_by("pk"))
+    context |= _fates(unfinished_runs(found))
+    wrong = context["refused"] or context.get("mistyped")
+    status = 422 if request.method == "POST" and wrong else 200
+    return render(request, "cluster/lost.html", context, status=status)
+
+
+@staff_only
+@require_http_methods(["GET", "POST"])
+def cluster_register_anew(request: SignedInRequest) -> HttpResponse:
+    """What registering anew with Mesos would do, and the doing."""
+    context: dict[str, Any] = {"mesos": registration(Site.load())}
+    if request.method == "POST":
+        try:
+            register_anew(user=request.user)
+        except Refused as refused:
+            context["refused"] = str(refused)
+        else:
+            messages.success(request, "The portal registers anew. It takes some seconds.")
+            return redirect("cluster")
+    context |= _fates(Run.objects.active().filter(backend="mesos"))
+    status = 422 if request.method == "POST" else 200
+    return render(request, "cluster/anew.html", context, status=status)
+
+
+def _fates(runs: RunQuerySet) -> dict[str, Any]:
+    """What becomes of these, once they are known to be gone."""
+    every = list(runs.select_related("task__owner").defer("script_text", "stdin").order_by("pk"))
     ending = [each for each in every if each.cancel_requested_at]
     again = [each for each in every if not each.cancel_requested_at and each.retry_if_lost]
-    context |= {
+    return {
         "runs": every[:NAMED],
         "more_runs": len(every) - NAMED,
         "cancelled": len(ending),
         "again": len(again),
         "failed": len(every) - len(ending) - len(again),
     }
-    wrong = context["refused"] or context.get("mistyped")
-    status = 422 if request.method == "POST" and wrong else 200
-    return render(request, "cluster/lost.html", context, status=status)

@@ -34,6 +34,7 @@ urlpatterns = [
     path("runs/<public_id:run>/again/", runs.run_again, name="run_again"),
     path("cluster/", cluster.cluster, name="cluster"),
     path("cluster/now/", cluster.cluster_now, name="cluster_now"),
+    path("cluster/register-anew/", cluster.cluster_register_anew, name="register_anew"),
     path("cluster/machines/<int:machine>/drain/", cluster.machine_drain, name="machine_drain"),
     path("cluster/machines/<int:machine>/lost/", cluster.machine_lost, name="machine_lost"),
 ]

@@ -184,7 +184,7 @@ def test_nothing_is_settled_that_the_database_does_not_have(
     def away(*_: Any, **__: Any) -> bool:
         raise OSError("the storage is away")
 
-    monkeypatch.setattr(observing.attempts, "read_record", away)
+    monkeypatch.setattr(attempts, "read_record", away)
     reconcile(cluster)
     assert cluster.settled_ == []
 

@@ -30,7 +30,7 @@ def reserved(role: str) -> dict[str, Any]:
 
 
 def amounts(resources: list[dict[str, Any]], name: str) -> float:
-    return round(sum(r["scalar"]["value"] for r in resources if r["name"] == name), 3)
+    return float(round(sum(r["scalar"]["value"] for r in resources if r["name"] == name), 3))
 
 
 def test_all_offers_of_a_machine_count_together_and_are_spent_together() -> None:
