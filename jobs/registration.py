@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import math
+import time
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 log = logging.getLogger(__name__)
+
+SETTLING = 15.0
+"""seconds from the removal: agents give executors 5 (executor_shutdown_grace_period) and then kill"""
+ANEW = "It registers anew."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,17 +78,30 @@ def registration(site: Site) -> Registration | None:
 
 def register_anew(*, user: User) -> None:
     """After Mesos removed the portal's registration: the backend worker registers as a new framework,
-    within seconds and by itself. Refused while the registration was not removed."""
+    within seconds and by itself. Refused while the registration was not removed, and until Mesos has
+    had the time to end what ran: what it calls gone then is gone."""
     if not (user.is_active and user.is_staff):
         raise Refused("Only administrators may register the portal anew.")
     with transaction.atomic():
-        removed = BackendNote.objects.filter(key=mesos_notes.REMOVED).exclude(value="")
-        if not removed.update(value=""):
+        notes = BackendNote.objects.select_for_update().in_bulk(
+            [mesos_notes.REMOVED, mesos_notes.FRAMEWORK, mesos_notes.MASTER]
+        )
+        removed = notes.get(mesos_notes.REMOVED)
+        removal = mesos_notes.removal(removed.value) if removed else None
+        if removal is None:
             raise Refused(
                 "Mesos did not remove the portal's registration, so there is nothing to register "
                 "anew."
             )
-        BackendNote.objects.filter(key=mesos_notes.FRAMEWORK).update(value="")
+        if (ended := time.time() - removal.at) < SETTLING:
+            raise Refused(
+                "Mesos removed the registration a moment ago and may still be ending its Runs: "
+                f"try again in {math.ceil(SETTLING - ended)} seconds."
+            )
+        for key, note in notes.items():
+            facts = mesos_notes.facts(note.value) if key == mesos_notes.MASTER else None
+            note.value = mesos_notes.as_note(replace(facts, trouble=ANEW)) if facts else ""
+            note.save()
         transaction.on_commit(notify.wake_supervision)
     log.warning("%s has the portal registered anew with Mesos", user)
 

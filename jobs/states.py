@@ -68,7 +68,8 @@ class Reason(enum.StrEnum):
     EXIT_CODE = "exit_code"
     """The command ended with an exit status other than 0."""
     OUT_OF_MEMORY = "out_of_memory"
-    """The kernel killed the command or one of its children at the memory limit, whatever the exit status."""
+    """At the memory limit the kernel killed the command or one of its children, whatever the exit
+    status, or refused it memory, and R said so."""
     KILLED = "killed"
     """A signal that we did not send ended it."""
     TIME_LIMIT = "time_limit"

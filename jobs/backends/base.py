@@ -21,6 +21,11 @@ class BackendUnavailable(BackendError):
     """The engine does not answer: nothing is known, nothing moves, the caller asks again later."""
 
 
+class RegistrationRemoved(BackendUnavailable):
+    """The cluster ended all that was ours, and takes us again only on an administrator's word: until
+    then nothing moves, and nobody says that Runs go on."""
+
+
 class RegistryUnavailable(BackendError):
     """The registry does not answer: the Run waits in the queue and says so."""
 

@@ -40,6 +40,7 @@ from jobs.backends.docker_json import (
     LIVES,
     NETWORK,
     create_body,
+    is_half_started,
     read_status,
 )
 from jobs.backends.following import Follower
@@ -168,6 +169,8 @@ class DockerBackend:
         self._processors = Processors()
         self._capacity: tuple[float, Offer] | None = None
         self._seen: dict[str, ContainerStatus] = {}
+        self._half_started: set[str] = set()
+        """ids of containers whose end the engine will never tell"""
         self._watch = _Events(self._engine, self._filters(), self.containers)
 
     def _filters(self) -> dict[str, str]:
@@ -288,6 +291,8 @@ class DockerBackend:
                 found = client.inspect_container(handle)
             except errors.NotFound:
                 return None
+        if is_half_started(found["State"]):
+            self._half_started.add(found["Id"])
         return read_status(handle, found)
 
     def containers(self, known: Mapping[str, str] | None = None) -> dict[str, ContainerStatus]:
@@ -300,11 +305,13 @@ class DockerBackend:
             life = LIVES.get(each["State"], Life.RUNNING)
             # The list says neither exit code nor times: asked for once per change of life.
             told: ContainerStatus | None = self._seen.get(each["Id"])
-            if told is None or told.life is not life or life is Life.CREATED:
+            unknown = life is Life.CREATED or each["Id"] in self._half_started
+            if told is None or told.life is not life or unknown:
                 told = self.status(handle)
             if told is not None:
                 seen[each["Id"]] = result[handle] = told
         self._seen = seen
+        self._half_started &= set(seen)
         return result
 
     def settled(self, status: ContainerStatus) -> None:
@@ -334,6 +341,13 @@ class DockerBackend:
                 # 404: gone; 409: being removed already, or it runs after all: left alone.
                 if error.status_code not in (404, 409):
                     raise
+                if error.status_code == 409:
+                    self._remove_half_started(client, handle)
+
+    def _remove_half_started(self, client: docker.APIClient, handle: str) -> None:
+        with suppress(errors.NotFound):
+            if is_half_started(client.inspect_container(handle)["State"]):
+                client.remove_container(handle, v=True, force=True)
 
     def watch(self, notify: Notify) -> None:
         self._watch.start(notify)

@@ -117,7 +117,7 @@ def _mount(source: Path, target: str, *, read_only: bool = False) -> dict[str, A
 def read_status(handle: str, found: dict[str, Any]) -> ContainerStatus:
     """From the engine's "inspect"."""
     state = found["State"]
-    life = LIVES.get(state["Status"], Life.RUNNING)
+    life = Life.CREATED if is_half_started(state) else LIVES.get(state["Status"], Life.RUNNING)
     exit_code = state["ExitCode"] if life is Life.ENDED else None
     if exit_code == LOST_EXIT:
         record = _record(found)
@@ -135,10 +135,16 @@ def read_status(handle: str, found: dict[str, Any]) -> ContainerStatus:
     )
 
 
+def is_half_started(state: Mapping[str, Any]) -> bool:
+    """The engine was killed in the middle of this start. It found a process when it came back, and
+    says "running" for ever, whether or not that process was ever executed or has ended since."""
+    return state["Status"] == "running" and _time(state.get("StartedAt", "0001-")) is None
+
+
 def _forgotten(handle: str, record: ExitRecord) -> ContainerStatus:
-    """Of a container that the engine calls "created" although its runner took the permit: it is just
-    being started, or the engine was killed in the middle of that, and will never tell of its end.
-    Only the record does then."""
+    """Of a container of whose start the engine does not know, although its runner took the permit:
+    it is just being started, or the engine was killed in the middle of that, and will never tell
+    of its end. Only the record does then."""
     over = record.ended_at is not None and time.time() - record.ended_at > BELIEVED_AFTER
     return ContainerStatus(
         handle=handle,

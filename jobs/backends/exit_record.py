@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,13 @@ class ExitRecord:
     cpu_seconds: float | None
     oom_kills: int | None
     """processes that the kernel killed for memory; None where the runner can't see it"""
+
+    @property
+    def stopped_from_outside(self) -> bool:
+        """It ended because the runner was told to end it, not by its own doing nor its time limit."""
+        if self.terminated_by is None:
+            return False
+        return self.exit_code in (128 + self.terminated_by, 128 + signal.SIGKILL)
 
 
 def read_record(attempt_dir: Path) -> ExitRecord | None:

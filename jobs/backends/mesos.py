@@ -3,18 +3,20 @@
 pymesos 0.3.15 is used for its subscription: the stream of events, redirects to the leading master,
 ZooKeeper. What it does badly is put right here (docs/decisions/0008-pymesos.md): it ends the whole
 process when its thread fails, drops calls silently while disconnected, never notices a connection
-on which nothing comes any more, forces GPU offers on us, and spins when it is refused.
+on which nothing comes any more, waits for a call's answer for as long as it would for a master,
+forces GPU offers on us, and spins when it is refused.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException
 from typing import Any, Protocol
 
 from jobs.backends import http_parser
@@ -58,7 +60,11 @@ pymesos, process = _import_pymesos()
 LONGEST_PAUSE = 5.0
 """seconds between two tries to reach a master"""
 FOR_EVER = 10 * 365 * 86400
-HEARTBEATS_MISSED = 3
+HEARTBEATS_MISSED = 2
+SUBSCRIBE_WITHIN = 15.0
+"""seconds for the master's answer to a try to subscribe"""
+CALL_WITHIN = 5.0
+"""seconds for the master's answer to a call; without one the connection counts as dead"""
 FAILED_OVER = "failed over"
 REMOVED = ("removed", "completed framework")
 
@@ -96,6 +102,8 @@ class Connection:
         self._heartbeat = 15.0
         self._not_before = 0.0
         self._pause = 0.5
+        self._doubted: _Driver | None = None
+        """whose calls are not answered: its subscription is dead, too"""
         self.trouble = ""
         """why there is no connection, as a sentence"""
 
@@ -110,6 +118,14 @@ class Connection:
             elif driver is not None and driver.connected and self._is_silent(now):
                 log.warning("No heartbeat from the Mesos master: connecting again")
                 self.trouble = "The Mesos master has fallen silent."
+                self._drop()
+            elif driver is not None and driver.waits_since < now - SUBSCRIBE_WITHIN:
+                self.trouble = "The Mesos master does not answer."
+                self._turn += 1
+                self._drop()
+            elif driver is not None and driver is self._doubted:
+                log.warning("No answer from the Mesos master: connecting again")
+                self.trouble = "The Mesos master does not answer."
                 self._drop()
             if self._driver is None and now >= self._not_before:
                 self._pause = min(self._pause * 2, LONGEST_PAUSE)
@@ -195,6 +211,8 @@ class Connection:
             driver.call(kind, body)
         except (OSError, HTTPException, RuntimeError) as error:
             log.warning("Mesos did not take %s: %s", kind, str(error)[:500])
+            if isinstance(error, TimeoutError):
+                self._doubted = driver
             raise BackendUnavailable(f"The Mesos master does not take calls ({kind}).") from error
 
     # From the driver's thread.
@@ -251,22 +269,38 @@ class _Driver(pymesos.MesosSchedulerDriver):  # type: ignore[misc, name-defined]
             timeout=FOR_EVER,
         )
         self._owner: Connection | None = owner
+        self._calling = threading.Lock()
+        self._calls: tuple[str, HTTPConnection] | None = None
+        """the master, and the connection on which it takes calls"""
         self.subscribed = False
         self.redirected = False
+        self._tried_at = time.monotonic()
 
     @property
     def framework(self) -> dict[str, Any]:
         """As it is: pymesos would add GPU_RESOURCES, and Mesos offer us machines kept for GPUs."""
         return dict(self._framework)
 
+    @property
+    def waits_since(self) -> float:
+        """When the present try to subscribe began; infinity while there is none under way."""
+        return float("inf") if self.subscribed or self.master is None else self._tried_at
+
     def silence(self) -> None:
         """Tell nobody of anything any more."""
         self._owner = None
 
+    def stop(self, failover: bool = False) -> None:
+        super().stop(failover)
+        # Not while a call waits for its answer: that one hangs up by itself.
+        if self._calling.acquire(blocking=False):
+            self._hang_up()
+            self._calling.release()
+
     def change_master(self, master: str | None) -> None:
         # Without pymesos' question for the version, which can block for 10 s.
         super(pymesos.MesosSchedulerDriver, self).change_master(master)
-        self._close()
+        self._tried_at = time.monotonic()
         if master is not None and master not in self._all_masters():
             self.redirected = True
 
@@ -277,11 +311,43 @@ class _Driver(pymesos.MesosSchedulerDriver):  # type: ignore[misc, name-defined]
         return min(0.25 * 2.0**tries, LONGEST_PAUSE)
 
     def call(self, kind: str, body: Mapping[str, Any] | None) -> None:
+        """Raises OSError (TimeoutError after CALL_WITHIN), HTTPException, RuntimeError.
+
+        Nothing is sent twice: of a call that broke off nobody knows whether it was taken.
+        """
         message: dict[str, Any] = {"type": kind, "framework_id": {"value": self.framework_id}}
         if body is not None:
             message[kind.lower()] = body
-        # Headers of our own: pymesos keeps one dictionary of them for all drivers.
-        self._send(message, headers={})
+        with self._calling:
+            master, stream = self.master, self.stream_id
+            if master is None or stream is None:
+                raise RuntimeError("not connected")
+            connection = self._connection_to(master)
+            headers = {"Content-Type": "application/json", "Mesos-Stream-Id": stream}
+            if self._basic_credential:
+                headers["Authorization"] = self._basic_credential
+            try:
+                data = json.dumps(message).encode()
+                connection.request("POST", "/api/v1/scheduler", body=data, headers=headers)
+                answer = connection.getresponse()
+                said = answer.read()
+            except (OSError, HTTPException):
+                self._hang_up()
+                raise
+        if not 200 <= answer.status < 300:
+            raise RuntimeError(f"HTTP {answer.status}: {said.decode(errors='replace')}")
+
+    def _connection_to(self, master: str) -> HTTPConnection:
+        if self._calls is None or self._calls[0] != master:
+            self._hang_up()
+            host, _, port = master.rpartition(":")
+            self._calls = master, HTTPConnection(host, int(port), timeout=CALL_WITHIN)
+        return self._calls[1]
+
+    def _hang_up(self) -> None:
+        calls, self._calls = self._calls, None
+        if calls is not None:
+            calls[1].close()
 
     def on_event(self, event: Mapping[str, Any]) -> None:
         owner = self._owner
@@ -317,7 +383,7 @@ class _Driver(pymesos.MesosSchedulerDriver):  # type: ignore[misc, name-defined]
             owner.on_error(str(what.get("message", "")))
 
     def on_close(self) -> None:
-        self._close()
+        self._tried_at = time.monotonic()
         was, self.subscribed = self.subscribed, False
         owner = self._owner
         if owner is not None:

@@ -29,6 +29,7 @@ from jobs.backends.base import (
     Notify,
     Offer,
     OnPhase,
+    RegistrationRemoved,
 )
 from jobs.backends.exit_record import read_record
 from jobs.backends.mesos import Connection
@@ -124,7 +125,7 @@ class MesosBackend:
     def _connect(self) -> Connection:
         """The connection, made at first use. Raises BackendUnavailable where it can't be made."""
         if removed := removal(self._notes.get(REMOVED)):
-            raise BackendUnavailable(str(removed))
+            raise RegistrationRemoved(str(removed))
         with self._changed:
             if self._connection is None:
                 self._framework_id = self._notes.get(FRAMEWORK)

@@ -266,7 +266,8 @@ def with_record(status: ContainerStatus, record: ExitRecord | None) -> Container
         return status
     ended = record is not None and record.ended
     if status.life is Life.GONE:
-        if record is None or not ended:
+        if record is None or not ended or record.stopped_from_outside:
+            # Also where Mesos stopped it on its own: it did not come to its end.
             return status
         # It had come to its end before its machine was lost, with the word of it.
         status = replace(status, life=Life.ENDED, ended_at=record.ended_at, sentence="")

@@ -7,7 +7,13 @@ from collections.abc import Callable, Mapping
 
 from django.utils import timezone
 
-from jobs.backends.base import Backend, BackendUnavailable, ContainerStatus, Life
+from jobs.backends.base import (
+    Backend,
+    BackendUnavailable,
+    ContainerStatus,
+    Life,
+    RegistrationRemoved,
+)
 from jobs.models import Machine, Run
 from jobs.states import Reason, RunState
 from jobs.supervision import observing
@@ -93,7 +99,11 @@ def sweep(backend: Backend, status: ContainerStatus) -> None:
 
 def _no_word(run: Run, error: BackendUnavailable) -> None:
     """Cannot tell is not gone: nothing moves, but the page says so."""
-    if run.state == RunState.RUNNING and run.reason != Reason.UNREACHABLE:
+    if run.state != RunState.RUNNING:
+        return
+    if isinstance(error, RegistrationRemoved):
+        explain(run, Reason.UNREACHABLE, str(error))
+    elif run.reason != Reason.UNREACHABLE:
         since = f"{timezone.localtime():%Y-%m-%d %H:%M:%S}"
         sentence = f"No word since {since}: {error} The Run goes on as far as we know."
         explain(run, Reason.UNREACHABLE, sentence)

@@ -11,7 +11,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from jobs import capacity, examples, services
-from jobs.models import Environment, Run, Task
+from jobs.models import Environment, Run, Site, Task
+from jobs.registration import registration
 from jobs.views.guard import SignedInRequest, signed_in
 
 TASKS_PER_PAGE = 50
@@ -28,6 +29,7 @@ def _now(request: SignedInRequest) -> dict[str, Any]:
         "more_unfinished": len(unfinished) > UNFINISHED,
         "ended": list(runs.finished().order_by("-finished_at")[:RECENT]),
         "free": capacity.total(),
+        "mesos": registration(Site.load()) if request.user.is_staff else None,
     }
 
 

@@ -47,6 +47,7 @@ def test_the_cluster(api: Client, task: Task, stranger: User) -> None:
     n2, n10 = shown.pop("machines")
     assert shown == {
         "backend": "local",
+        "mesos": None,
         "images": False,
         "memory": "cgroup",
         "network": "full",
@@ -73,6 +74,7 @@ def test_the_cluster(api: Client, task: Task, stranger: User) -> None:
         "takes_runs": True,
         "answers": True,
         "note": "",
+        "advice": "",
         "drained_at": None,
         "drained_by": None,
         "lost_at": None,

@@ -1,7 +1,7 @@
 """One pass of the queue: 100,000 waiting Runs, 1,000 machines.
 
-`queue pass`: jobs.queue alone, the slowest of four mixes, in seconds of one core. `queue pass with constraints`: a fifth
-mix, in which a third of the Runs asks for certain machines. `queue pass with database`: the real scheduling pass on
+`queue pass`: jobs.queue alone, the slowest of four mixes, in seconds of one core. `queue pass with constraints`: a
+fifth, in which a third of the Runs asks for certain machines. `queue pass with database`: the real scheduling pass on
 SQLite in a home of its own, on full machines, so that nothing is launched.
 """
 

@@ -53,9 +53,20 @@ def test_of_one_that_ended_just_now_the_engine_may_still_tell(tmp_path: Path) ->
     assert read_status("h", found(tmp_path, ended(0))).life is Life.RUNNING
 
 
+@pytest.mark.parametrize("record", [None, started(), ended(BELIEVED_AFTER + 5)])
+def test_one_that_runs_since_year_1_was_forgotten_too(
+    tmp_path: Path, record: dict[str, Any] | None
+) -> None:
+    answer = found(tmp_path, record)
+    expected = read_status("h", answer)
+    answer["State"] = {**CREATED, "Status": "running", "StartedAt": "0001-01-01T00:00:00Z"}
+    assert read_status("h", answer) == expected
+
+
 @pytest.mark.parametrize("status", ["running", "exited"])
 def test_where_the_engine_tells_the_record_counts_for_nothing(tmp_path: Path, status: str) -> None:
     answer = found(tmp_path, ended(BELIEVED_AFTER + 5))
-    answer["State"] = {**CREATED, "Status": status, "ExitCode": 7}
+    since = {"StartedAt": "2026-11-22T18:50:30.270227090Z"}
+    answer["State"] = {**CREATED, **since, "Status": status, "ExitCode": 7}
     told = read_status("h", answer)
     assert told.exit_code == (7 if status == "exited" else None)

@@ -96,10 +96,7 @@ def test_every_state_of_a_machine_is_told(anna_client: Client, task: Task) -> No
     page = anna_client.get("/cluster/").content.decode()
     parts = [read(part) for part in page.split('id="machine-')]
     above, fine, drained, silent, lost, back, aside, both = parts
-    assert (
-        "7 machines: 2 take Runs, 1 drained, 1 set aside, 2 without word, 1 lost."
-        in above
-    )
+    assert "7 machines: 2 take Runs, 1 drained, 1 set aside, 2 without word, 1 lost." in above
     assert "Idle · heard just now" in fine
     assert "Drained 10 min ago by ada" in drained
     assert "It gets no new Runs; those on it go on." in drained
@@ -185,6 +182,12 @@ def test_one_click_drains_and_takes_back(staff_client: Client) -> None:
     assert back.headers["Location"] == "/cluster/"
     machine.refresh_from_db()
     assert machine.drained_at is None
+
+
+def test_advice_is_for_administrators(anna_client: Client, staff_client: Client) -> None:
+    make_machine("vm", advice="Start its agent with a longer pull timeout.")
+    assert "longer pull timeout" in text(staff_client)
+    assert "longer pull timeout" not in text(anna_client)
 
 
 def test_a_machine_that_answers_offers_no_loss(staff_client: Client) -> None:

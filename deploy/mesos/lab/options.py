@@ -92,7 +92,8 @@ def agent_flags(
         "isolation": "posix/cpu,posix/mem",
         "systemd_enable_support": "false",
         "docker_remove_delay": "5secs",
-        "executor_registration_timeout": "10mins",
+        # Above the longest pull, as docs/admin/mesos.md asks for.
+        "executor_registration_timeout": "1hrs",
         "executor_reregistration_timeout": "1secs",
         "registration_backoff_factor": "100ms",
         "switch_user": "true" if os.geteuid() == 0 else "false",

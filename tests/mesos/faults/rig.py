@@ -85,6 +85,14 @@ class MesosRig(Rig):
     def start_portal(self) -> None:
         portal.up(self.portal.place)
 
+    def said(self) -> int:
+        """Where the backend worker's log ends now."""
+        return len(self.portal.log("backend"))
+
+    def said_since(self, mark: int) -> list[str]:
+        """What it logged after that, for who must find out why."""
+        return self.portal.log("backend")[mark:].splitlines()[-200:]
+
     # The standby.
 
     def start_standby(self) -> None:

@@ -52,7 +52,7 @@ def test_case(case: Case, rig: MesosRig, chance: random.Random, report: Report) 
     before = rig.wait_clean(seconds=CLEAN_WITHIN)
     assert not before, f"left by an earlier case: {before}"
     scene = Scene(rig, case.fault, chance, task=rig.client.create_task(case.name))
-    completed = False
+    completed, mark = False, rig.said()
     try:
         with standby(rig, case):
             verdicts = play(scene, case)
@@ -72,4 +72,4 @@ def test_case(case: Case, rig: MesosRig, chance: random.Random, report: Report) 
     )
     problems = [problem for verdict in verdicts for problem in verdict.problems]
     problems += [f"LEFT: {each}" for each in left]
-    assert not problems, "\n".join(problems)
+    assert not problems, "\n".join([*problems, *rig.said_since(mark)])

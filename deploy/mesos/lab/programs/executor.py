@@ -152,10 +152,18 @@ class Executor:
         if state in TERMINAL:
             self._last = uuid
             self.after(GIVE_UP_AFTER, lambda: sys.exit(1))
+        self._deliver(uuid)
+
+    def _deliver(self, uuid: str) -> None:
+        """Until the agent has taken it: one that recovers takes subscriptions before updates."""
+        status = self._waiting.get(uuid)
+        if status is None:
+            return
         try:
             self.agent.call({"type": "UPDATE", "update": {"status": status}})
         except OSError as error:
-            log(f"{state} not delivered yet: {error}")
+            log(f"{status['state']} not delivered yet: {error}")
+            self.after(RETRY, lambda: self._deliver(uuid))
 
     # -- the loop --
 
