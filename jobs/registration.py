@@ -68,7 +68,7 @@ def registration(site: Site) -> Registration | None:
         registered=registered,
         explanation=explanation
         if registered
-        else explanation or "The portal did not ask Mesos yet.",
+        else explanation or "The portal has not reached Mesos yet.",
         agents=facts.agents,
         since=_moment(facts.since) if facts.since else None,
         removed_at=_moment(removal.at) if removal else None,
@@ -100,7 +100,9 @@ def register_anew(*, user: User) -> None:
             )
         for key, note in notes.items():
             facts = mesos_notes.facts(note.value) if key == mesos_notes.MASTER else None
-            note.value = mesos_notes.as_note(replace(facts, trouble=ANEW)) if facts else ""
+            note.value = (
+                mesos_notes.as_note(replace(facts, registered=False, trouble=ANEW)) if facts else ""
+            )
             note.save()
         transaction.on_commit(notify.wake_supervision)
     log.warning("%s has the portal registered anew with Mesos", user)

@@ -27,7 +27,7 @@ R-Cluster: a team's web portal for running R on a pool of machines.
   ./rcluster mesos-lab up [--agents N] [--port N] | down | kill master|agentN | status
                                     a real Mesos on this machine, for developers
   ./rcluster lint                   what is checked without running anything
-  ./rcluster bench [NAME] [--json FILE]
+  ./rcluster bench [NAME [its own options]] [--json FILE]
   ./rcluster help
 
 Settings are environment variables: docs/admin/settings.md. RCLUSTER_HOME says where the portal
@@ -129,8 +129,9 @@ def _bench(arguments: list[str]) -> int:
 
     json_file = _option(arguments, "--json")
     name = arguments.pop(0) if arguments else ""
-    _nothing_left("bench", arguments)
-    return bench.run(_place(), name=name, json_file=json_file)
+    if name.startswith("-"):
+        _nothing_left("bench", [name])
+    return bench.run(_place(), name=name, json_file=json_file, options=arguments)
 
 
 def _help(arguments: list[str]) -> int:

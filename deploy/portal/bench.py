@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ def names(place: Place) -> list[str]:
     return sorted(p.stem.replace("_", "-") for p in found if not p.stem.startswith("_"))
 
 
-def run(place: Place, *, name: str, json_file: str) -> int:
-    """0 if every figure met its goal."""
+def run(place: Place, *, name: str, json_file: str, options: Sequence[str] = ()) -> int:
+    """0 if every figure met its goal. `options` are for the benchmark `name` itself."""
     known = names(place)
     if name and name not in known:
         raise Usage(f"There is no benchmark “{name}”: {', '.join(known) or 'there are none yet'}.")
@@ -36,6 +37,7 @@ def run(place: Place, *, name: str, json_file: str) -> int:
         *builds.packages_needed(place),
         *packages.TESTS,
         *packages.DOCKER_TESTS,
+        *packages.DATABASE,
         *packages.MESOS_LAB,
     )
     packages.ensure(needed, progress=progress, purpose="The benchmarks")
@@ -47,7 +49,7 @@ def run(place: Place, *, name: str, json_file: str) -> int:
     for one in wanted:
         say(f"\n== {one}")
         module = importlib.import_module(f"tests.bench.{one.replace('-', '_')}")
-        figures += module.main([])
+        figures += module.main(list(options))
     for figure in figures:
         say(_line(figure))
     if json_file:

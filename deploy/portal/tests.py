@@ -72,7 +72,13 @@ MESOS = Stage(
     (*packages.TESTS, *packages.MESOS, *packages.DOCKER_TESTS),
     engine=True,
 )
-MESOS_FAULTS = replace(MESOS, name="Mesos faults", markers="mesos and chaos")
+MESOS_FAULTS = replace(
+    MESOS,
+    name="Mesos faults",
+    markers="mesos and chaos",
+    packages=(*MESOS.packages, *packages.DATABASE),
+    arguments=("tests/mesos/faults", "--faults-write"),
+)
 NFS = Stage("NFS", "nfs", (*packages.TESTS, *packages.NFS), arguments=("tests/nfs", "-s"))
 STAGES = {
     "fast": (FAST,),

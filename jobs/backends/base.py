@@ -108,6 +108,7 @@ class MachineReport:
 
     name: str
     cpus: float
+    """0 of one that is away, where only itself could tell"""
     memory: int
     """bytes, in all"""
     node: str = ""

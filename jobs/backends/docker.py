@@ -305,13 +305,15 @@ class DockerBackend:
             life = LIVES.get(each["State"], Life.RUNNING)
             # The list says neither exit code nor times: asked for once per change of life.
             told: ContainerStatus | None = self._seen.get(each["Id"])
-            unknown = life is Life.CREATED or each["Id"] in self._half_started
-            if told is None or told.life is not life or unknown:
+            if told is None or told.life is not life:
                 told = self.status(handle)
-            if told is not None:
-                seen[each["Id"]] = result[handle] = told
+            if told is None:
+                continue
+            result[handle] = told
+            if life is not Life.CREATED and each["Id"] not in self._half_started:
+                seen[each["Id"]] = told
         self._seen = seen
-        self._half_started &= set(seen)
+        self._half_started &= {each["Id"] for each in listed}
         return result
 
     def settled(self, status: ContainerStatus) -> None:

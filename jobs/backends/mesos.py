@@ -104,6 +104,8 @@ class Connection:
         self._pause = 0.5
         self._doubted: _Driver | None = None
         """whose calls are not answered: its subscription is dead, too"""
+        self._abandoned: _Driver | None = None
+        """whose master is gone, and there are others"""
         self.trouble = ""
         """why there is no connection, as a sentence"""
 
@@ -121,6 +123,9 @@ class Connection:
                 self._drop()
             elif driver is not None and driver.waits_since < now - SUBSCRIBE_WITHIN:
                 self.trouble = "The Mesos master does not answer."
+                self._turn += 1
+                self._drop()
+            elif driver is not None and driver is self._abandoned:
                 self._turn += 1
                 self._drop()
             elif driver is not None and driver is self._doubted:
@@ -175,12 +180,6 @@ class Connection:
             self._not_before = float("inf")
             self._drop()
 
-    def stand_down(self) -> None:
-        """Another took over, or we were removed: no more tries until `keep` after `resume`."""
-        with self._lock:
-            self._not_before = float("inf")
-            self._drop()
-
     def resume(self) -> None:
         with self._lock:
             self._not_before, self._pause = 0.0, 0.5
@@ -231,18 +230,20 @@ class Connection:
         """The connection was lost or never made; pymesos tries again by itself."""
         self.trouble = self.trouble or "The Mesos master does not answer."
         self._listener.disconnected()
-        if len(self._masters) > 1 and not driver.redirected:
-            self._turn += 1
-            driver.change_master(self._masters[self._turn % len(self._masters)])
+        listed = self._masters[self._turn % len(self._masters)]
+        if not listed.startswith("zk://") and (len(self._masters) > 1 or driver.master != listed):
+            # It may never come back: the next of the list knows who leads.
+            self._abandoned = driver
 
     def on_error(self, message: str) -> None:
         lower = message.lower()
         removed = any(word in lower for word in REMOVED)
         log.error("Mesos says: %s", message)
         self.trouble = f"Mesos ended the portal's registration: {message}"
+        # Noted first: who finds that we stand down and no note takes it for his turn.
+        self._listener.refused(message, removed=removed)
         if removed or FAILED_OVER in lower:
             self._not_before = float("inf")
-        self._listener.refused(message, removed=removed)
 
     @property
     def listener(self) -> Listener:
@@ -273,7 +274,7 @@ class _Driver(pymesos.MesosSchedulerDriver):  # type: ignore[misc, name-defined]
         self._calls: tuple[str, HTTPConnection] | None = None
         """the master, and the connection on which it takes calls"""
         self.subscribed = False
-        self.redirected = False
+        self._redirected = False
         self._tried_at = time.monotonic()
 
     @property
@@ -301,11 +302,8 @@ class _Driver(pymesos.MesosSchedulerDriver):  # type: ignore[misc, name-defined]
         # Without pymesos' question for the version, which can block for 10 s.
         super(pymesos.MesosSchedulerDriver, self).change_master(master)
         self._tried_at = time.monotonic()
-        if master is not None and master not in self._all_masters():
-            self.redirected = True
-
-    def _all_masters(self) -> tuple[str, ...]:
-        return self._owner._masters if self._owner else ()
+        # Not at the start, when there is none yet.
+        self._redirected = self.master is not None
 
     def _backoff(self, tries: int) -> float:
         return min(0.25 * 2.0**tries, LONGEST_PAUSE)
@@ -378,15 +376,20 @@ class _Driver(pymesos.MesosSchedulerDriver):  # type: ignore[misc, name-defined]
         elif kind == "failure" and "executor_id" not in what:
             listener.agent_failed(what["agent_id"]["value"])
         elif kind == "error":
-            # First of all no more tries: pymesos would subscribe again in a tight loop.
-            self.stop(failover=True)
-            owner.on_error(str(what.get("message", "")))
+            try:
+                owner.on_error(str(what.get("message", "")))
+            finally:
+                # No more tries: pymesos would subscribe again in a tight loop.
+                self.stop(failover=True)
 
     def on_close(self) -> None:
         self._tried_at = time.monotonic()
         was, self.subscribed = self.subscribed, False
+        redirected, self._redirected = self._redirected, False
         owner = self._owner
-        if owner is not None:
+        if owner is not None and redirected:
+            owner.listener.disconnected()
+        elif owner is not None:
             owner.on_closed(self)
             if not was:
                 # A master that is recovering answers 503 at once, and pymesos asks again at once.

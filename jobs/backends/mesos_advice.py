@@ -11,11 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from jobs.backends.base import BackendUnavailable
+from jobs.backends.mesos_status import UNWATCHED
 
 log = logging.getLogger(__name__)
 
 AGAIN = 600.0
 """seconds until an agent that did not tell is asked once more"""
+REMOVED_WITHIN = UNWATCHED - 5
 _UNITS = {
     "ns": 1e-9,
     "us": 1e-6,
@@ -44,6 +46,12 @@ def advice_for(flags: Mapping[str, str], *, pull_timeout: float) -> str:
             f"Its executor_registration_timeout is {_words(waits)}, shorter than the "
             f"{_words(pull_timeout)} that pulling an image may take: raise it, or large images "
             "never start there."
+        )
+    removes = seconds(flags.get("docker_remove_delay", ""))
+    if removes is not None and removes > REMOVED_WITHIN:
+        found.append(
+            f"Its docker_remove_delay is {_words(removes)}: a container whose executor was killed "
+            f"goes on that long although its Run has ended. Set it to {REMOVED_WITHIN:g}secs or less."
         )
     return " ".join(found)
 

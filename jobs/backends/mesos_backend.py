@@ -51,6 +51,7 @@ from jobs.backends.mesos_status import (
     is_settled_by_record,
     may_be_refusal,
     read,
+    while_unwatched,
     with_record,
     with_refusal,
 )
@@ -366,10 +367,11 @@ class MesosBackend:
             with self._changed:
                 self._changed.wait_for(lambda: len(self._book) > 0, ANSWER_WITHIN / 2)
         now = time.monotonic()
+        open_ones = {node for node, size in self._sizes.items() if size.present and not size.note}
         with self._changed:
             return [
                 self._offer(node)
-                for node in {*self._sizes, *self._book.nodes()}
+                for node in open_ones.union(self._book.nodes())
                 if not self._troubles.note(node, now)
             ]
 
@@ -548,7 +550,7 @@ class MesosBackend:
         if began and record is not None:
             status = replace(status, started_at=record.started_at)
             self._words_put(status)
-        return with_record(status, record)
+        return while_unwatched(with_record(status, record), record, time.time())
 
     def settled(self, status: ContainerStatus) -> None:
         if status.receipt:

@@ -102,7 +102,8 @@ def _listed(told: Mapping[str, Any], *, present: bool = True) -> Listed:
 def _report(told: Mapping[str, Any], *, present: bool) -> MachineReport:
     total, used = told.get("resources", {}), told.get("used_resources", {})
     port = int(told.get("port") or str(told.get("pid", ":5051")).rpartition(":")[2])
-    known = bool(present and told.get("active", True))
+    # One that an administrator of Mesos deactivated or drains is not active either, and answers.
+    known = bool(present and (told.get("active", True) or told.get("deactivated")))
     cpus, memory = float(total.get("cpus", 0)), int(total.get("mem", 0) * MIB)
     return MachineReport(
         name=machine_name(str(told["hostname"]), port),
@@ -124,12 +125,10 @@ def _text(value: Any) -> str:
 def _note(told: Mapping[str, Any], *, present: bool) -> str:
     if not present:
         return "Mesos expects it back: no word from it since the master started."
-    if told.get("deactivated"):
-        return "Deactivated in Mesos: it gets no new Runs."
     drain = told.get("drain_info") or {}
     if drain:
         state = str(drain.get("state", "DRAINING")).lower()
         return f"Drained by Mesos ({state}): it gets no new Runs."
-    if not told.get("active", True):
-        return "Mesos has no word from it."
+    if told.get("deactivated"):
+        return "Deactivated in Mesos: it gets no new Runs."
     return ""

@@ -27,6 +27,9 @@ from jobs.backends.images import is_denied
 
 DOCKER_LOST = 255
 """What Docker says of a container that ended while its engine was away."""
+UNWATCHED = 20.0
+"""seconds that a container may go on whose executor was killed: the agent does not stop it, it
+removes it after its own --docker_remove_delay (mesos_advice.py sees to that being shorter)"""
 DOCKER_SAID = frozenset({125, 126, 127})
 """What `docker run` says when it started nothing (125 also when it lost sight of the container)."""
 
@@ -285,6 +288,20 @@ def with_record(status: ContainerStatus, record: ExitRecord | None) -> Container
         return replace(status, exit_code=None, error=words)
     # Docker's client can also lose sight of what it started: its 125 is not the runner's then.
     return replace(status, exit_code=record.exit_code if ended else None)
+
+
+def while_unwatched(
+    status: ContainerStatus, record: ExitRecord | None, now: float
+) -> ContainerStatus:
+    """Of one whose executor was killed Mesos says at once that it ended: it goes on meanwhile, and
+    its record may still tell how it ends. `now`: Unix time."""
+    untold = status.exit_code is None and not status.error and not status.out_of_memory
+    if status.life is not Life.ENDED or not untold or record is None or record.ended:
+        return status
+    if status.ended_at is None or now - status.ended_at > UNWATCHED:
+        return status
+    sentence = "What watches over it on its machine was killed, and it may end for that."
+    return replace(status, life=Life.UNREACHABLE, sentence=sentence, receipt="")
 
 
 def may_be_refusal(status: ContainerStatus, record: ExitRecord | None) -> bool:

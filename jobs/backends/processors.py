@@ -59,7 +59,8 @@ class Processors:
         online = f"0-{count - 1}\n" if count > 1 else "0\n"
         # Beside the Runs' folders: an attempt's own is open to its script.
         folder = spec.attempt_dir.parents[1] / ".processors"
-        seen = folder / f"cpuinfo-{count}", folder / f"online-{count}"
+        kind = "cpuinfo" if self._machine else "cpuinfo-anywhere"
+        seen = folder / f"{kind}-{count}", folder / f"online-{count}"
         try:
             self._make(seen[0], lambda: cpuinfo(count, self._machine))
             self._make(seen[1], lambda: online)

@@ -29,10 +29,22 @@ def note_machines(backend: Backend) -> None:
         return
     _write(backend, [each for each in reports if each.present], (*TOLD, "heard_at"))
     # When an absent one was last heard stays as it was.
-    _write(backend, [each for each in reports if not each.present], TOLD)
+    absent = [each for each in reports if not each.present]
+    _write(backend, [each for each in absent if each.cpus], TOLD)
+    _keep_size(backend, [each for each in absent if not each.cpus])
     names = [report.name for report in reports]
     gone = Machine.objects.filter(backend=backend.name, present=True).exclude(name__in=names)
     gone.update(present=False, free_cpus=None, free_memory=None)
+
+
+def _keep_size(backend: Backend, reports: list[MachineReport]) -> None:
+    """Its size is not known until it is back: what was noted of it stays, and one that never was
+    is none that a Run could be measured by."""
+    for note in {each.note for each in reports}:
+        names = [each.name for each in reports if each.note == note]
+        Machine.objects.filter(backend=backend.name, name__in=names).update(
+            present=False, note=note, free_cpus=None, free_memory=None
+        )
 
 
 def _write(backend: Backend, reports: list[MachineReport], columns: tuple[str, ...]) -> None:

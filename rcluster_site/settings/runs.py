@@ -18,6 +18,7 @@ RCLUSTER_MESOS = MesosSettings(
     failover_timeout=ENV.number("RCLUSTER_MESOS_FAILOVER_TIMEOUT") or 0.0,
     network=ENV.text("RCLUSTER_MESOS_NETWORK"),
     web_address=ENV.text("RCLUSTER_ADDRESS"),
+    pull_timeout=ENV.number("RCLUSTER_PULL_TIMEOUT") or 0.0,
     registry_auth=Path(_auth) if (_auth := ENV.text("RCLUSTER_REGISTRY_AUTH")) else None,
 )
 RCLUSTER_CPUS = ENV.number("RCLUSTER_CPUS")

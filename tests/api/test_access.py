@@ -52,8 +52,9 @@ STAFF = {
     "cluster/machines/{machine}/drain",
     "cluster/machines/{machine}/undrain",
     "cluster/machines/{machine}/declare-lost",
+    "cluster/register-anew",
 }
-"""POST, for administrators only: test_machines.py"""
+"""POST, for administrators only: test_machines.py, test_registration.py"""
 BODIES: dict[tuple[str, str], Any] = {
     ("tokens", "POST"): {"name": "another"},
     ("tasks", "POST"): {"name": "New"},

@@ -30,7 +30,7 @@ def test_every_operation_has_a_sentence_an_id_and_both_ways_to_sign_in() -> None
     operations = [
         operation for methods in schema()["paths"].values() for operation in methods.values()
     ]
-    assert len(operations) == 26
+    assert len(operations) == 27
     for operation in operations:
         assert operation["description"].endswith("."), operation["operationId"]
         assert [list(each) for each in operation["security"]] == [["token"], ["cookieAuth"]]

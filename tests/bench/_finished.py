@@ -113,6 +113,7 @@ def _timeline(run: Run) -> list[RunEvent]:
     return [
         RunEvent(run=run, at=at, attempt=1, state=state, reason=reason, explanation=explanation)
         for at, state, reason, explanation in moments
+        if at is not None
     ]
 
 

@@ -19,6 +19,7 @@ from jobs.backends.mesos_status import (
     is_settled_by_record,
     may_be_refusal,
     read,
+    while_unwatched,
     with_record,
     with_refusal,
 )
@@ -423,3 +424,22 @@ def test_the_record_is_read_only_where_it_counts() -> None:
     for status in (heard("TASK_RUNNING"), heard("TASK_UNREACHABLE"), heard("TASK_ERROR")):
         assert not is_settled_by_record(status)
         assert with_record(status, replace(RECORD, oom_kills=1)) == status
+
+
+def test_one_whose_executor_was_killed_may_go_on_for_a_while() -> None:
+    """The agent says that it ended, and removes its container only later."""
+    status = heard(
+        "TASK_FAILED", reason="REASON_EXECUTOR_TERMINATED", message="Executor terminated"
+    )
+    assert status.ended_at is not None
+    soon, later = status.ended_at + 5, status.ended_at + mesos_status.UNWATCHED + 1
+    waits = while_unwatched(with_record(status, STARTED), STARTED, soon)
+    assert (waits.life, waits.receipt) == (Life.UNREACHABLE, "")
+    assert while_unwatched(status, STARTED, later) == status
+    # It came to its own end, or was never begun: nothing more is to be waited for.
+    ended = with_record(status, RECORD)
+    assert ended.exit_code is not None
+    assert while_unwatched(ended, RECORD, soon) == ended
+    assert while_unwatched(status, None, soon) == status
+    told = heard("TASK_FAILED", message="Container exited with status 137")
+    assert while_unwatched(told, STARTED, soon) == told

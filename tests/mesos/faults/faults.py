@@ -47,7 +47,10 @@ class KillExecutor(Fault):
     name = "executor"
     lasts = 0.0
     ends_the_run = True
-    models = "kill -9 of what watches over the container on its machine; Mesos ends the container"
+    models = (
+        "kill -9 of what watches over the container on its machine; its agent removes the container "
+        "5 s later (here), so it may come to its own end before"
+    )
 
     def strike(self, at: Strike) -> None:
         deadline = time.monotonic() + APPEAR
