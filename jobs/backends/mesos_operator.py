@@ -127,8 +127,8 @@ def _note(told: Mapping[str, Any], *, present: bool) -> str:
         return "Mesos expects it back: no word from it since the master started."
     drain = told.get("drain_info") or {}
     if drain:
-        state = str(drain.get("state", "DRAINING")).lower()
-        return f"Drained by Mesos ({state}): it gets no new Runs."
+        done = drain.get("state") == "DRAINED"
+        return f"Mesos {'has drained' if done else 'drains'} it: it gets no new Runs."
     if told.get("deactivated"):
         return "Deactivated in Mesos: it gets no new Runs."
     return ""

@@ -6,7 +6,6 @@ import logging
 import time
 
 from django.conf import settings
-from django.utils import timezone
 
 from jobs import attempts
 from jobs.attempts import Permit
@@ -28,6 +27,9 @@ class Canceller:
     def __init__(self) -> None:
         self._asked: dict[str, float] = {}
         """handle -> when we last asked it to stop"""
+        self._heard: dict[str, float] = {}
+        """handle -> when the engine first took that from us. A portal that was away since the request
+        was made has asked nobody yet: the command still has its whole grace before it."""
 
     def press(self, run: Run, backend: Backend) -> None:
         """Bring a cancel one step further. The state moves only when the end is seen."""
@@ -45,19 +47,20 @@ class Canceller:
             log.warning("Run %s: cancelling waits for the storage: %s", run.public_id, error)
 
     def forget_all_but(self, handles: set[str]) -> None:
-        self._asked = {handle: at for handle, at in self._asked.items() if handle in handles}
+        for times in (self._asked, self._heard):
+            for handle in times.keys() - handles:
+                del times[handle]
 
     def _stop(self, run: Run, backend: Backend) -> None:
         now = time.monotonic()
         if now - self._asked.get(run.handle, float("-inf")) < AGAIN_AFTER:
             return
         self._asked[run.handle] = now
-        assert run.cancel_requested_at is not None  # noqa: S101 - only such Runs are pressed
-        waited = (timezone.now() - run.cancel_requested_at).total_seconds()
-        if waited > settings.RCLUSTER_GRACE + PATIENCE:
+        if now - self._heard.get(run.handle, now) > settings.RCLUSTER_GRACE + PATIENCE:
             backend.kill(run.handle)
         else:
             backend.stop(run.handle, grace=settings.RCLUSTER_GRACE)
+            self._heard.setdefault(run.handle, now)
 
 
 def _revoked(run: Run) -> bool:

@@ -24,7 +24,6 @@ from .attempt import FolderNotes, Lab, folder_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 UID = GID = 12345
-MESOS_PORT = 5250
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def mesos_lab() -> Iterator[MesosLab]:
     """A real master with three agents, shared by all tests of the contract."""
     folder = Path(tempfile.mkdtemp(prefix="contract-mesos-"))
     folder.chmod(0o755)
-    with MesosLab(folder, MESOS_PORT, agents=3).running() as lab:
+    with MesosLab(folder, MesosLab.free_port(3), agents=3).running() as lab:
         yield lab
     shutil.rmtree(folder)
 

@@ -83,7 +83,7 @@ def test_a_run_records_the_image_that_it_ran_in(supervision: Supervisor, task: T
             Reason.EXIT_CODE,
             "cannot open the connection",
         ),
-        ("Rscript -e 'x <- numeric(1e9); x[] <- 1'", Reason.OUT_OF_MEMORY, "limit of 256 MB"),
+        ("Rscript -e 'x <- numeric(1e9); x[] <- 1'", Reason.OUT_OF_MEMORY, "256 MB were"),
         (
             "Rscript -e 'x <- numeric(1e9); x[] <- 1' & wait; true",
             Reason.OUT_OF_MEMORY,

@@ -54,7 +54,7 @@ def test_an_agent(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
         (
             {"active": False, "deactivated": True, "drain_info": {"state": "DRAINED"}},
             True,
-            "Drained by Mesos (drained)",
+            "Mesos has drained it",
         ),
     ],
 )

@@ -233,6 +233,16 @@ class TestGone:
         del status["agent_id"]
         assert read(status) is None
 
+    @pytest.mark.parametrize(
+        ("exit_code", "by", "life"),
+        [(143, 15, Life.GONE), (137, 15, Life.GONE), (0, 15, Life.ENDED), (143, None, Life.ENDED)],
+    )
+    def test_one_that_was_stopped_from_outside_is_lost_unless_it_came_to_its_own_end(
+        self, exit_code: int, by: int | None, life: Life
+    ) -> None:
+        record = replace(RECORD, exit_code=exit_code, terminated_by=by)
+        assert with_record(heard("TASK_GONE"), record).life is life
+
     def test_its_end_had_been_written_down(self) -> None:
         gone = heard("TASK_GONE")
         status = with_record(gone, replace(RECORD, exit_code=3))
