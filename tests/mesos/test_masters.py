@@ -15,7 +15,7 @@ from deploy.mesos.lab.zookeeper import ZooKeeper, publish_in_zookeeper
 from jobs.backends.base import BackendUnavailable
 from jobs.backends.mesos_backend import MesosBackend
 from jobs.backends.mesos_notes import FRAMEWORK, REMOVED
-from tests.mesos.backend import Site, framework_ids, tear_down
+from tests.mesos.backend import Site, framework_ids, outstanding, tear_down
 from tests.mesos.conftest import make_lab
 from tests.mesos.faults.proxy import Proxy
 from tests.waiting import until
@@ -50,6 +50,13 @@ def reaches(backend: MesosBackend, *, seconds: float = 20.0) -> None:
             return False
 
     until(answers, "the backend to reach its master", seconds=seconds, every=0.2)
+
+
+def subscribed_at(lab: Lab) -> float:
+    """Unix time of the latest subscription"""
+    frameworks = lab.state("/frameworks")["frameworks"]
+    times = [each.get("reregistered_time") or each["registered_time"] for each in frameworks]
+    return float(max(times))
 
 
 def refusal(backend: MesosBackend, words: str) -> str:
@@ -129,6 +136,22 @@ def test_a_master_that_is_silent_from_the_start_is_left_for_the_next(site: Site,
             reaches(backend, seconds=40)
     finally:
         silent.close()
+
+
+def test_a_connection_that_falls_silent_while_nothing_is_to_be_said(
+    site: Site, lab: Lab, proxy: Proxy
+) -> None:
+    """Nobody resets it and no call could fail: only the missing heartbeats tell."""
+    with site.backend(proxy.address) as backend:
+        reaches(backend)
+        until(lambda: outstanding(lab) == 0, "the last call", seconds=20, every=0.2)
+        before = subscribed_at(lab)
+        proxy.silence()
+        proxy.resume()
+        assert subscribed_at(lab) == before
+        # Every 15 s, and two of them may be missed.
+        until(lambda: subscribed_at(lab) > before, "a new subscription", seconds=50, every=0.5)
+        reaches(backend)
 
 
 def test_principal_and_secret(site: Site, tmp_path: Path) -> None:

@@ -111,11 +111,14 @@ def test_a_removed_framework_registers_anew_on_an_administrators_word_alone(
     old = portal.kill("backend")
     portal.wait_restarted("backend", old)
 
+    before: list[str] = []
+
     def accepted() -> bool:
+        before.append(portal.log("backend")[begun:])
         return bool(client.http.post("/cluster/register-anew").is_success)
 
     until(accepted, "the time to register anew", seconds=30, every=0.5)
-    written = portal.log("backend")[begun:]
+    written = before[-1]
     assert written.count("Mesos says: Framework has been removed") == 1
     assert written.count("Subscribed") == 0
     assert client.run(lost)["state"] == "running"

@@ -9,7 +9,7 @@ from itertools import combinations
 from pathlib import Path
 
 from tests.chaos.faults import APPEAR, Fault, KillContainer, KillProcess, Strike
-from tests.mesos.faults.rig import MesosRig
+from tests.mesos.faults.rig import REMOVED_AFTER, MesosRig
 
 
 def rig_of(at: Strike) -> MesosRig:
@@ -49,7 +49,7 @@ class KillExecutor(Fault):
     ends_the_run = True
     models = (
         "kill -9 of what watches over the container on its machine; its agent removes the container "
-        "5 s later (here), so it may come to its own end before"
+        f"{REMOVED_AFTER} s later (here), so it may come to its own end before"
     )
 
     def strike(self, at: Strike) -> None:

@@ -18,6 +18,8 @@ AGENTS = 3
 CPUS = 4.0
 MEMORY = 6144
 """of each agent; MB"""
+REMOVED_AFTER = 2
+"""seconds until an agent removes a container that has ended, or whose executor has"""
 
 
 class MesosRig(Rig):
@@ -30,7 +32,12 @@ class MesosRig(Rig):
 
     def _make_engine(self) -> dict[str, str]:
         self.lab = Lab(
-            self.folder / "lab", Lab.free_port(AGENTS), agents=AGENTS, cpus=CPUS, mem=MEMORY
+            self.folder / "lab",
+            Lab.free_port(AGENTS),
+            agents=AGENTS,
+            cpus=CPUS,
+            mem=MEMORY,
+            agent_flags={"docker_remove_delay": f"{REMOVED_AFTER}secs"},
         )
         self._stack.callback(self.lab.down, hard=True)
         self.lab.up()
@@ -155,9 +162,11 @@ class MesosRig(Rig):
         return [each for each in found if not each.endswith(": ")]
 
     def _containers(self) -> list[str]:
-        mark = f"label=rcluster.installation={self.installation}"
-        names = _docker("ps", "--all", "--filter", mark, "--format", "{{.Names}}")
-        return [f"container {name}" for name in names]
+        """Those that live. One that has ended is removed by its agent some seconds later, and if that
+        is killed meanwhile, at its next start; but not here, where agents share one engine."""
+        words = ["ps", "--filter", f"label=rcluster.installation={self.installation}"]
+        words += [f"--filter=status={state}" for state in ("created", "running", "paused")]
+        return [f"container {name}" for name in _docker(*words, "--format", "{{.Names}}")]
 
 
 def _docker(*words: str) -> list[str]:

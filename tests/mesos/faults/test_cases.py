@@ -43,7 +43,7 @@ def play(scene: Scene, case: Case) -> list[Verdict]:
             # Nothing was there to be hit: then nothing may have happened either.
             allowed = allowed - {KILLED} or frozenset({SUCCEEDED})
         elif "executor" in case.fault.name:
-            # It goes on for 5 s more, which is enough for most of them.
+            # It goes on for a while (REMOVED_AFTER), which is enough for most of them.
             allowed |= allowed & {KILLED} and {SUCCEEDED}
         verdicts.append(judge(scene.collect(each), allowed))
     verdicts[0].lost += scene.lost_tasks()
