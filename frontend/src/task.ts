@@ -40,9 +40,12 @@ const output = new LogIsland(need(document, "#output"), {
   },
 });
 
+/** Each part has its own `source`: htmx keeps one request at a time per source and forgets all but the
+    last that waits, so that without it the results push the headline out. */
 function runPart(target: string, part: string): void {
   if (!shown) return;
-  void htmx.ajax("get", `${data.page}runs/${shown.run}/?part=${part}`, { target, swap: "innerHTML" });
+  const source = need(document, target);
+  void htmx.ajax("get", `${data.page}runs/${shown.run}/?part=${part}`, { source, target: source, swap: "innerHTML" });
 }
 
 function showCancel(state: "" | "running" | "stopping"): void {
