@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.ids import new_public_id
@@ -19,6 +20,19 @@ class User(AbstractUser):
 
     class Meta(AbstractUser.Meta):
         pass
+
+
+class Scope(models.TextChoices):
+    """What a token may be used for. One without `read` can still use what its other scopes answer."""
+
+    READ = "read", "look at everything that I may see"
+    RUN = "run", "submit, repeat and cancel Runs; make and change Tasks"
+    FILES = "files", "upload, change and remove files"
+    MANAGE = "manage", "share, publish, transfer, delete, tokens, administration"
+
+
+def all_scopes() -> list[str]:
+    return [scope.value for scope in Scope]
 
 
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
@@ -37,6 +51,7 @@ class ApiToken(models.Model):
     name = models.CharField(max_length=100)
     # A token has 256 random bits, so a plain hash can't be guessed back; no salt, no slow hash.
     digest = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = models.JSONField(default=all_scopes, help_text="what it may be used for, see Scope")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField()
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -69,3 +84,36 @@ class ApiToken(models.Model):
     @staticmethod
     def digest_of(text: str) -> str:
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+class AuditEntry(models.Model):
+    """Who did what, and when. Written once, never changed; names stay when rows go."""
+
+    at = models.DateTimeField(default=timezone.now)
+    actor = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    actor_name = models.CharField(max_length=150, help_text="empty: the portal itself", blank=True)
+    via = models.CharField(
+        max_length=120, blank=True, help_text='"page", "token <name>", "command"'
+    )
+    address = models.GenericIPAddressField(null=True, blank=True)
+    action = models.CharField(max_length=50, help_text="for example task.shared")
+    subject_id = models.CharField(
+        max_length=50, blank=True, help_text="public id of what it concerns"
+    )
+    subject = models.CharField(max_length=250, blank=True, help_text="its name then")
+    detail = models.TextField(blank=True, help_text="what changed, in a sentence")
+
+    class Meta:
+        ordering = ("-id",)
+        verbose_name_plural = "audit entries"
+        indexes = (
+            models.Index(fields=("actor", "-id"), name="audit_actor"),
+            models.Index(fields=("subject_id", "-id"), name="audit_subject"),
+            models.Index(fields=("action", "-id"), name="audit_action"),
+        )
+        constraints = (models.CheckConstraint(condition=~Q(action=""), name="audit_has_an_action"),)
+
+    def __str__(self) -> str:
+        return f"{self.actor_name or 'the portal'} {self.action} {self.subject}"

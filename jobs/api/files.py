@@ -16,11 +16,13 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from files import serving, storage
 from files.safe import MAX_ENTRIES, Entry, FileTooLarge, SafeFolder
+from jobs import services
 from jobs.api.base import ApiView
 from jobs.api.fields import Strict, Text
 from jobs.api.problems import Problem, file_problems, full_disk
@@ -70,6 +72,8 @@ class FilesView(ApiView):
     def folder(self) -> SafeFolder:
         """The area that the address names, in a Task that this person may see."""
         task = self.task(self.kwargs["task"])
+        if self.request.method not in SAFE_METHODS:
+            services.must_edit(self.user, task)
         self.base = reverse("api-area", args=[task.public_id, self.kwargs["area"]])
         return storage.area(task.public_id, self.kwargs["area"])
 

@@ -19,7 +19,7 @@ from rest_framework.views import set_rollback
 
 from files.safe import FileTooLarge, UnsafePath
 from files.storage import UnknownArea
-from jobs.services import Refused
+from jobs.services import Forbidden, Refused
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -105,6 +105,8 @@ def _as_problem(error: Exception) -> Problem | None:
             return _of_fields(error)
         case exceptions.APIException():
             return Problem(HTTPStatus(error.status_code), _sentence(error), headers=_headers(error))
+        case Forbidden():
+            return Problem(HTTPStatus.FORBIDDEN, str(error))
         case Refused():
             errors = {error.field: [str(error)]} if error.field else None
             return Problem(HTTPStatus.BAD_REQUEST, str(error), errors=errors)

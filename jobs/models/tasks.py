@@ -1,0 +1,158 @@
+"""Tasks: the workspaces."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.ids import new_public_id
+from files.models import Dataset
+from jobs.models.environments import Environment
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+GIB = 1024**3
+
+
+class Role(models.TextChoices):
+    """What a member may do in somebody else's Task; the owner and staff may do everything."""
+
+    VIEWER = "viewer", "may look: files, Runs, logs"
+    EDITOR = "editor", "may also change files and settings, run and cancel"
+
+
+class TaskQuerySet(models.QuerySet["Task"]):
+    def visible_to(self, user: User) -> TaskQuerySet:
+        """The Tasks that this person may see, those in the bin excepted; staff see all, strangers none."""
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        kept = self.filter(deleted_at__isnull=True)
+        return kept if user.is_staff else kept.filter(Q(owner=user) | Q(pk__in=shared_with(user)))
+
+    def of(self, user: User) -> TaskQuerySet:
+        """The person's own and those shared with them, as on the home page, also for staff."""
+        kept = self.filter(deleted_at__isnull=True)
+        return kept.filter(Q(owner_id=user.pk) | Q(pk__in=shared_with(user)))
+
+
+def shared_with(user: User) -> models.QuerySet[TaskMember, int]:
+    """Primary keys of the Tasks of others that this person is a member of."""
+    return TaskMember.objects.filter(user_id=user.pk).values_list("task", flat=True)
+
+
+class Task(models.Model):
+    """A workspace: folders code, input and output on shared storage, an owner, usual settings."""
+
+    public_id = models.CharField(max_length=16, unique=True, default=new_public_id, editable=False)
+    name = models.CharField(max_length=200)
+    description = models.TextField(blank=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="tasks"
+    )
+    environment = models.ForeignKey(
+        Environment,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Empty: the site's default.",
+    )
+    cpus = models.DecimalField(
+        max_digits=6,
+        decimal_places=2,
+        default=Decimal(1),
+        validators=[MinValueValidator(Decimal("0.05"))],
+    )
+    memory = models.BigIntegerField(default=1 * GIB, help_text="bytes")
+    time_limit = models.PositiveIntegerField(default=24 * 3600, help_text="seconds; 0: none")
+    datasets = models.ManyToManyField(
+        Dataset, blank=True, related_name="tasks", help_text="mounted read-only at /data/<name>"
+    )
+    published_id = models.CharField(
+        max_length=16,
+        unique=True,
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Set: everybody who knows it may read output/ at /o/<published_id>/.",
+    )
+    archived_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Set: out of the way; nothing runs in it."
+    )
+    deleted_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Set: in the bin, until its grace is over."
+    )
+    deleted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        editable=False,
+    )
+    storage_used = models.BigIntegerField(
+        default=0, editable=False, help_text="bytes of its folders and logs, as last measured"
+    )
+    storage_measured_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    used_at = models.DateTimeField(default=timezone.now, editable=False)
+    last_run_number = models.PositiveIntegerField(default=0, editable=False)
+
+    objects = TaskQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-used_at",)
+        indexes = (
+            models.Index(fields=("owner", "-used_at"), name="task_owner_used"),
+            models.Index(
+                fields=("deleted_at",),
+                condition=Q(deleted_at__isnull=False),
+                name="task_in_the_bin",
+            ),
+        )
+        constraints = (
+            models.CheckConstraint(condition=Q(cpus__gt=0), name="task_cpus_positive"),
+            models.CheckConstraint(condition=Q(memory__gt=0), name="task_memory_positive"),
+            models.CheckConstraint(condition=~Q(name=""), name="task_has_a_name"),
+            models.CheckConstraint(condition=~Q(published_id=""), name="task_published_id"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("task", args=[self.public_id])
+
+
+class TaskMember(models.Model):
+    """Somebody who may use a Task that is not theirs."""
+
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="members")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships"
+    )
+    role = models.CharField(max_length=10, choices=Role.choices)
+    added_at = models.DateTimeField(default=timezone.now, editable=False)
+    added_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", editable=False
+    )
+
+    class Meta:
+        ordering = ("user__username",)
+        constraints = (
+            models.UniqueConstraint(fields=("task", "user"), name="taskmember_once"),
+            models.CheckConstraint(
+                condition=Q(role__in=[role.value for role in Role]), name="taskmember_role_known"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.task}: {self.role}"
