@@ -10,9 +10,10 @@ from django.http import HttpRequest
 from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 
-from accounts.models import ApiToken, User
+from accounts import origins
+from accounts.models import ApiToken, Scope, User
 
 if TYPE_CHECKING:
     from drf_spectacular.openapi import AutoSchema
@@ -28,7 +29,10 @@ class TokenAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
         token = token_of(request.headers.get("Authorization", ""))
-        return None if token is None else (token.user, token)
+        if token is None:
+            return None
+        origins.by_token(token.name)
+        return token.user, token
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="R-Cluster"'
@@ -75,14 +79,31 @@ def token_of(header: str) -> ApiToken | None:
     return token
 
 
-def user_of(request: HttpRequest) -> User | AnonymousUser:
+class ScopeMissing(PermissionDenied):
+    """The token may not be used for this."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(
+            f"This token lacks the scope “{scope.value}” ({scope.label}). "
+            "Make one that has it on your account page."
+        )
+
+
+def must_allow(token: ApiToken, scope: Scope) -> None:
+    """Raises ScopeMissing, which names the scope."""
+    if not token.allows(scope):
+        raise ScopeMissing(scope)
+
+
+def user_of(request: HttpRequest, scope: Scope = Scope.READ) -> User | AnonymousUser:
     """Who asks, by token or by session, outside Django REST framework. Blocks: reads the database.
 
     Checks no CSRF token: for requests that change nothing. Raises AuthenticationFailed for a token
-    that can't be used.
+    that can't be used at all, ScopeMissing for one that can't be used for this.
     """
     token = token_of(request.headers.get("Authorization", ""))
     if token is not None:
+        must_allow(token, scope)
         return token.user
     user = request.user
     return user if isinstance(user, User) and user.is_active else AnonymousUser()

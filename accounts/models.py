@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -33,6 +34,17 @@ class Scope(models.TextChoices):
 
 def all_scopes() -> list[str]:
     return [scope.value for scope in Scope]
+
+
+def usual_scopes() -> list[str]:
+    """Of a new token, unless its maker says otherwise: what a script of work needs."""
+    return [scope.value for scope in Scope if scope is not Scope.MANAGE]
+
+
+def in_order(scopes: Iterable[str]) -> list[str]:
+    """Each once, in the order of Scope. Raises ValueError for one that there is not."""
+    wanted = {Scope(scope) for scope in scopes}
+    return [scope.value for scope in Scope if scope in wanted]
 
 
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
@@ -67,16 +79,30 @@ class ApiToken(models.Model):
     def __str__(self) -> str:
         return f"{self.name} of {self.user}"
 
+    def allows(self, scope: Scope) -> bool:
+        return scope.value in self.scopes
+
+    @property
+    def is_expired(self) -> bool:
+        return self.expires_at <= timezone.now()
+
     @classmethod
     def issue(
-        cls, *, user: User, name: str, expires_at: datetime | None = None
+        cls,
+        *,
+        user: User,
+        name: str,
+        expires_at: datetime | None = None,
+        scopes: Iterable[str] | None = None,
     ) -> tuple[ApiToken, str]:
-        """A new token and its text, which exists nowhere else."""
+        """A new token and its text, which exists nowhere else. Without `scopes` it may do all that
+        its user may. Checks nothing: people's wishes go through accounts/tokens.py."""
         text = cls.PREFIX + secrets.token_urlsafe(32)
         token = cls.objects.create(
             user=user,
             name=name,
             digest=cls.digest_of(text),
+            scopes=all_scopes() if scopes is None else in_order(scopes),
             expires_at=expires_at or timezone.now() + cls.LIFETIME,
         )
         return token, text

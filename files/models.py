@@ -34,6 +34,13 @@ class DatasetQuerySet(models.QuerySet["Dataset"]):
         shared = DatasetMember.objects.filter(user_id=user.pk).values_list("dataset", flat=True)
         return kept.filter(Q(owner=user) | Q(for_everybody=True) | Q(pk__in=shared))
 
+    def in_the_bin_of(self, user: User) -> DatasetQuerySet:
+        """Those in the bin that this person may restore: the owner's own, and all for staff."""
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        binned = self.filter(deleted_at__isnull=False)
+        return binned if user.is_staff else binned.filter(owner=user)
+
 
 class Dataset(models.Model):
     """A named folder of shared data, mounted read-only at /data/<name> in the Runs of Tasks that name it."""
@@ -61,6 +68,12 @@ class Dataset(models.Model):
     size = models.BigIntegerField(default=0, editable=False, help_text="bytes, as last measured")
     file_count = models.PositiveBigIntegerField(default=0, editable=False)
     measured_at = models.DateTimeField(null=True, blank=True, editable=False)
+    measured_in_part = models.BooleanField(
+        default=False, editable=False, help_text="Yes: there is more than could be counted in time."
+    )
+    changed_at = models.DateTimeField(
+        default=timezone.now, editable=False, help_text="when its files last changed here"
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     deleted_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="Set: in the bin, until its grace is over."

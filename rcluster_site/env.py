@@ -141,6 +141,17 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("RCLUSTER_UPLOAD_LIMIT", str(50 * GIB), "Largest uploaded file in bytes."),
     Setting(
+        "RCLUSTER_RATE_REQUESTS",
+        "100",
+        "Requests a second to the API that each token and each person may make; over ten seconds, "
+        "so ten times as many may come at once. 0: no limit.",
+    ),
+    Setting(
+        "RCLUSTER_RATE_ANONYMOUS",
+        "20",
+        "The same for each address of somebody who shows no valid token and is not signed in.",
+    ),
+    Setting(
         "RCLUSTER_TIME_ZONE",
         "UTC",
         "Time zone of the pages and of scripts, for example Europe/Berlin.",

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 
 from accounts.authentication import user_of
 from jobs.models import Lease, Machine, Run
@@ -58,6 +58,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
         user = user_of(request)
     except AuthenticationFailed as error:
         return HttpResponse(f"{error.detail}\n", status=401, content_type="text/plain")
+    except PermissionDenied as error:
+        return HttpResponse(f"{error.detail}\n", status=403, content_type="text/plain")
     if not user.is_staff:
         status, words = (
             (403, "For administrators only.")

@@ -29,6 +29,8 @@ class Migration(migrations.Migration):
                 ('size', models.BigIntegerField(default=0, editable=False, help_text='bytes, as last measured')),
                 ('file_count', models.PositiveBigIntegerField(default=0, editable=False)),
                 ('measured_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('measured_in_part', models.BooleanField(default=False, editable=False, help_text='Yes: there is more than could be counted in time.')),
+                ('changed_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, help_text='when its files last changed here')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('deleted_at', models.DateTimeField(blank=True, editable=False, help_text='Set: in the bin, until its grace is over.', null=True)),
                 ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='datasets', to=settings.AUTH_USER_MODEL)),

@@ -117,6 +117,28 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='task',
+            name='purge_began_at',
+            field=models.DateTimeField(blank=True, editable=False, help_text="Set: its files and rows are being removed; it can't come back.", null=True),
+        ),
+        migrations.CreateModel(
+            name='TaskCopy',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('bytes_total', models.BigIntegerField(help_text='empty: not counted yet', null=True)),
+                ('bytes_done', models.BigIntegerField(default=0)),
+                ('files_done', models.PositiveIntegerField(default=0)),
+                ('heard_at', models.DateTimeField(help_text='the last sign of the step that copies; empty: none has begun', null=True)),
+                ('problem', models.CharField(blank=True, help_text='why it stopped for good, in a sentence', max_length=500)),
+                ('source', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='jobs.task')),
+                ('task', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='copy', to='jobs.task')),
+            ],
+            options={
+                'verbose_name_plural': 'task copies',
+                'constraints': [models.CheckConstraint(condition=models.Q(('bytes_done__gte', 0)), name='taskcopy_not_negative')],
+            },
+        ),
+        migrations.AddField(
+            model_name='task',
             name='published_id',
             field=models.CharField(blank=True, editable=False, help_text='Set: everybody who knows it may read output/ at /o/<published_id>/.', max_length=16, null=True, unique=True),
         ),

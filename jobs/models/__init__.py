@@ -3,11 +3,16 @@
 Runs change state only through transitions.advance(). Rows are reached through `visible_to(user)`.
 """
 
-from jobs.models.environments import Environment, EnvironmentQuerySet, PullPolicy
+from jobs.models.environments import (
+    Environment,
+    EnvironmentQuerySet,
+    EnvironmentState,
+    PullPolicy,
+)
 from jobs.models.people import UserLimits, UserUsage
 from jobs.models.runs import Lane, Run, RunEvent, RunKind, RunQuerySet
 from jobs.models.site import Announcement, BackendNote, Lease, Machine, Site
-from jobs.models.tasks import GIB, Role, Task, TaskMember, TaskQuerySet, shared_with
+from jobs.models.tasks import GIB, Role, Task, TaskCopy, TaskMember, TaskQuerySet, shared_with
 
 MIB = 1024**2
 
@@ -18,6 +23,7 @@ __all__ = [
     "BackendNote",
     "Environment",
     "EnvironmentQuerySet",
+    "EnvironmentState",
     "Lane",
     "Lease",
     "Machine",
@@ -29,6 +35,7 @@ __all__ = [
     "RunQuerySet",
     "Site",
     "Task",
+    "TaskCopy",
     "TaskMember",
     "TaskQuerySet",
     "UserLimits",

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import enum
+from datetime import datetime
+from typing import TYPE_CHECKING
+
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from jobs.models.site import Site
+from jobs.states import RunState
+
+class EnvironmentState(enum.StrEnum):
+    """Whether new Runs may choose an Environment. Not stored: it follows from the row and its check."""
+
+    READY = "ready"
+    """Its image passed a smoke test: new Runs may choose it, even while it is checked again."""
+    CHECKING = "checking"
+    """Its first smoke test, or that of another image, is under way."""
+    FAILED = "failed"
+    """The smoke test of its image failed: nobody may choose it."""
+    UNCHECKED = "unchecked"
+    """Nobody has had it tested yet."""
+    RETIRED = "retired"
+    """An administrator took it out of use; what ran in it still names it."""
 
 
 class PullPolicy(models.TextChoices):
@@ -19,7 +38,12 @@ class PullPolicy(models.TextChoices):
 class EnvironmentQuerySet(models.QuerySet["Environment"]):
     def offered(self) -> EnvironmentQuerySet:
         """Those that new Runs may choose on the site's present backend."""
-        return self.filter(retired_at__isnull=True, uses_image=Site.load().backend_has_images)
+        return self.usable().filter(uses_image=Site.load().backend_has_images)
+
+    def usable(self) -> EnvironmentQuerySet:
+        """Tested and not retired. A check that has just succeeded counts before anybody noted it."""
+        passed = Q(ready_at__isnull=False) | Q(check_run__state=RunState.SUCCEEDED)
+        return self.filter(passed, retired_at__isnull=True)
 
 
 class Environment(models.Model):
@@ -46,7 +70,10 @@ class Environment(models.Model):
         default=list, blank=True, help_text="R packages that its smoke test loads with library()"
     )
     digest = models.CharField(
-        max_length=600, blank=True, editable=False, help_text="the image that was last tested"
+        max_length=600, blank=True, editable=False, help_text="the image that last passed its test"
+    )
+    digest_since = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="when a test first met that image"
     )
     check_run = models.ForeignKey(
         "jobs.Run",
@@ -96,3 +123,32 @@ class Environment(models.Model):
             raise ValidationError(
                 {"image": "Leave it empty: this Environment is the machine's own R."}
             )
+
+    @property
+    def state(self) -> EnvironmentState:
+        """Reads check_run: select_related() it for lists."""
+        if self.retired_at is not None:
+            return EnvironmentState.RETIRED
+        if self.passed_at is not None:
+            return EnvironmentState.READY
+        if self.check_run is None:
+            return EnvironmentState.UNCHECKED
+        return EnvironmentState.FAILED if self.check_run.is_final else EnvironmentState.CHECKING
+
+    @property
+    def passed_at(self) -> datetime | None:
+        """When its image passed its first smoke test; None: it has not."""
+        run = self.check_run
+        if self.ready_at is None and run is not None and run.state == RunState.SUCCEEDED:
+            return run.finished_at
+        return self.ready_at
+
+    @property
+    def last_check_failed(self) -> bool:
+        """Also of one that is ready: a newer image under its name, or a package, does not work."""
+        run = self.check_run
+        return run is not None and run.is_final and run.state == RunState.FAILED
+
+    @property
+    def is_checked_now(self) -> bool:
+        return self.check_run is not None and not self.check_run.is_final

@@ -32,17 +32,17 @@ class Lane(models.TextChoices):
 
 class RunQuerySet(models.QuerySet["Run"]):
     def visible_to(self, user: User) -> RunQuerySet:
-        """The Runs of the Tasks that this person may see."""
+        """The Runs of the Tasks that this person may see; staff also see the checks of Environments."""
         if not user.is_authenticated or not user.is_active:
             return self.none()
         kept = self.filter(task__deleted_at__isnull=True)
         if user.is_staff:
             return kept
-        return kept.filter(Q(task__owner=user) | Q(task__in=shared_with(user)))
+        return kept.filter(task__is_hidden=False).filter(Q(task__owner=user) | Q(task__in=shared_with(user)))
 
     def of(self, user: User) -> RunQuerySet:
         """Those of the person's own Tasks and of those shared with them, also for staff."""
-        kept = self.filter(task__deleted_at__isnull=True)
+        kept = self.filter(task__deleted_at__isnull=True, task__is_hidden=False)
         return kept.filter(Q(task__owner_id=user.pk) | Q(task__in=shared_with(user)))
 
     def waiting(self) -> RunQuerySet:
@@ -201,6 +201,8 @@ class Run(models.Model):
                 name="run_charge_due",
             ),
             models.Index(fields=("task", "-id"), name="run_task_newest"),
+            # How much an Environment was used lately.
+            models.Index(fields=("environment", "created_at"), name="run_environment_recent"),
         )
         constraints = (
             models.UniqueConstraint(fields=("task", "number"), name="run_number_once_per_task"),

@@ -34,12 +34,19 @@ class TaskQuerySet(models.QuerySet["Task"]):
         """The Tasks that this person may see, those in the bin excepted; staff see all, strangers none."""
         if not user.is_authenticated or not user.is_active:
             return self.none()
-        kept = self.filter(deleted_at__isnull=True)
+        kept = self.filter(deleted_at__isnull=True, is_hidden=False)
         return kept if user.is_staff else kept.filter(Q(owner=user) | Q(pk__in=shared_with(user)))
+
+    def in_bin_of(self, user: User) -> TaskQuerySet:
+        """Deleted Tasks that this person may have back: their own; staff see all of them."""
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        gone = self.filter(deleted_at__isnull=False, purge_began_at__isnull=True)
+        return gone if user.is_staff else gone.filter(owner_id=user.pk)
 
     def of(self, user: User) -> TaskQuerySet:
         """The person's own and those shared with them, as on the home page, also for staff."""
-        kept = self.filter(deleted_at__isnull=True)
+        kept = self.filter(deleted_at__isnull=True, is_hidden=False)
         return kept.filter(Q(owner_id=user.pk) | Q(pk__in=shared_with(user)))
 
 
@@ -98,6 +105,17 @@ class Task(models.Model):
         related_name="+",
         editable=False,
     )
+    purge_began_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Set: its files and rows are being removed; it can't come back.",
+    )
+    is_hidden = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text="Yes: the portal's own, in which Environments are checked; on nobody's pages.",
+    )
     storage_used = models.BigIntegerField(
         default=0, editable=False, help_text="bytes of its folders and logs, as last measured"
     )
@@ -123,6 +141,9 @@ class Task(models.Model):
             models.CheckConstraint(condition=Q(memory__gt=0), name="task_memory_positive"),
             models.CheckConstraint(condition=~Q(name=""), name="task_has_a_name"),
             models.CheckConstraint(condition=~Q(published_id=""), name="task_published_id"),
+            models.UniqueConstraint(
+                fields=("is_hidden",), condition=Q(is_hidden=True), name="task_one_hidden"
+            ),
         )
 
     def __str__(self) -> str:
@@ -156,3 +177,28 @@ class TaskMember(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.task}: {self.role}"
+
+
+class TaskCopy(models.Model):
+    """A Task whose files are still being copied from another one; gone when all are there."""
+
+    task = models.OneToOneField(Task, on_delete=models.CASCADE, related_name="copy")
+    source = models.ForeignKey(Task, on_delete=models.SET_NULL, null=True, related_name="+")
+    bytes_total = models.BigIntegerField(null=True, help_text="empty: not counted yet")
+    bytes_done = models.BigIntegerField(default=0)
+    files_done = models.PositiveIntegerField(default=0)
+    heard_at = models.DateTimeField(
+        null=True, help_text="the last sign of the step that copies; empty: none has begun"
+    )
+    problem = models.CharField(
+        max_length=500, blank=True, help_text="why it stopped for good, in a sentence"
+    )
+
+    class Meta:
+        verbose_name_plural = "task copies"
+        constraints = (
+            models.CheckConstraint(condition=Q(bytes_done__gte=0), name="taskcopy_not_negative"),
+        )
+
+    def __str__(self) -> str:
+        return f"copying into {self.task}"

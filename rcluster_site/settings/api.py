@@ -1,11 +1,14 @@
 """The HTTP API."""
 
+from rcluster_site.settings.core import ENV
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "accounts.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["accounts.rates.RequestRate"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "jobs.api.pagination.NewestFirst",
@@ -13,6 +16,9 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "jobs.api.problems.problem_details",
 }
+
+RCLUSTER_RATE_REQUESTS = ENV.number("RCLUSTER_RATE_REQUESTS") or 0.0
+RCLUSTER_RATE_ANONYMOUS = ENV.number("RCLUSTER_RATE_ANONYMOUS") or 0.0
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "R-Cluster API",

@@ -7,8 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 from django.utils import timezone
 
+from accounts import audit, origins
+from accounts.audit import Action
 from accounts.models import ApiToken, User
 
 
@@ -24,8 +27,16 @@ class Command(BaseCommand):
         user = User.objects.filter(username=options["user"], is_active=True).first()
         if user is None:
             raise CommandError(f"There is no active user {options['user']}.")
-        ApiToken.objects.filter(user=user, name=options["name"]).delete()
         hours = options["hours"]
         expires = None if hours is None else timezone.now() + timedelta(hours=hours)
-        _, text = ApiToken.issue(user=user, name=options["name"], expires_at=expires)
+        with origins.coming("command"), transaction.atomic():
+            ApiToken.objects.filter(user=user, name=options["name"]).delete()
+            token, text = ApiToken.issue(user=user, name=options["name"], expires_at=expires)
+            audit.note(
+                None,
+                Action.TOKEN_MADE,
+                subject=token.name,
+                subject_id=token.public_id,
+                detail=f"for {user}, until {token.expires_at:%Y-%m-%d}",
+            )
         self.stdout.write(text)

@@ -32,6 +32,11 @@ def set_up_django() -> None:
     import django
 
     django.setup()
+    from files import marker
+    from files.storage import storage_root
+
+    # As `up` does: an unmarked storage is taken for an empty mount point.
+    marker.mark(storage_root())
 
 
 def set_up_portal() -> subprocess.Popen[bytes]:
