@@ -32,15 +32,27 @@ class Stage:
     """of pytest, beside the markers"""
 
 
+PARALLEL = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
+"""Each process with a database, a home and a Valkey of its own."""
+
 FAST = Stage(
-    "fast", "not slow and not docker and not browser and not chaos and not mesos", packages.TESTS
+    "fast",
+    "not slow and not docker and not browser and not chaos and not mesos",
+    packages.TESTS,
+    arguments=PARALLEL,
 )
-SQLITE = Stage("SQLite", "not docker and not browser and not chaos and not mesos", packages.TESTS)
+SQLITE = Stage(
+    "SQLite",
+    "not docker and not browser and not chaos and not mesos",
+    packages.TESTS,
+    arguments=PARALLEL,
+)
 POSTGRESQL = Stage(
     "PostgreSQL",
     "not docker and not browser and not local and not slow and not chaos and not mesos",
     (*packages.TESTS, *packages.DATABASE),
     postgresql=True,
+    arguments=PARALLEL,
 )
 DOCKER = Stage(
     "Docker",
