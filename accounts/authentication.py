@@ -82,16 +82,18 @@ def token_of(header: str) -> ApiToken | None:
 class ScopeMissing(PermissionDenied):
     """The token may not be used for this."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope | None) -> None:
         super().__init__(
-            f"This token lacks the scope “{scope.value}” ({scope.label}). "
+            "No token may be used for this: sign in."
+            if scope is None
+            else f"This token lacks the scope “{scope.value}” ({scope.label}). "
             "Make one that has it on your account page."
         )
 
 
-def must_allow(token: ApiToken, scope: Scope) -> None:
-    """Raises ScopeMissing, which names the scope."""
-    if not token.allows(scope):
+def must_allow(token: ApiToken, scope: Scope | None) -> None:
+    """Raises ScopeMissing, which names the scope. None: no token may."""
+    if scope is None or not token.allows(scope):
         raise ScopeMissing(scope)
 
 

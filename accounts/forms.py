@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
+from django.utils import timezone
 
-from accounts.models import ApiToken, User
+from accounts import tokens
+from accounts.models import ApiToken, Scope, User, usual_scopes
 from accounts.throttle import SignInThrottle
 
 
@@ -64,13 +67,29 @@ class PasswordForm(_Styled, PasswordChangeForm):
 
 
 class TokenForm(_Styled, forms.Form):
-    """A name by which its owner knows it again."""
+    """A name by which its owner knows it again, what it may be used for, and for how long."""
+
+    LIFETIMES = (
+        ("1", "a day"),
+        ("7", "a week"),
+        ("30", "30 days"),
+        ("90", "90 days"),
+        ("365", "a year"),
+    )
 
     name = forms.CharField(
         max_length=100,
         label="Name",
         error_messages={"required": "Give the token a name, so that you know later what uses it."},
     )
+    scopes = forms.MultipleChoiceField(
+        choices=Scope.choices,
+        initial=usual_scopes,
+        widget=forms.CheckboxSelectMultiple,
+        label="It may be used to",
+        error_messages={"required": "Choose what the token may be used for."},
+    )
+    days = forms.ChoiceField(choices=LIFETIMES, initial="90", label="Valid for")
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -78,7 +97,11 @@ class TokenForm(_Styled, forms.Form):
         self.fields["name"].widget.attrs.update(
             {"placeholder": "nightly report", "autocomplete": "off"}
         )
+        self.fields["scopes"].widget.attrs["class"] = ""
+        self.fields["days"].widget.attrs["class"] = "select"
         self.style()
+        for name in self.errors if self.is_bound else ():
+            self.fields[name].widget.attrs["aria-invalid"] = "true"
 
     def clean_name(self) -> str:
         name = str(self.cleaned_data["name"]).strip()
@@ -87,3 +110,13 @@ class TokenForm(_Styled, forms.Form):
                 "You have a token of this name already. Choose another or revoke that one."
             )
         return name
+
+    def make(self) -> tuple[ApiToken, str]:
+        """The token and its text. Raises TokenRefused if another of the name was faster."""
+        days = timedelta(days=int(self.cleaned_data["days"]))
+        return tokens.make(
+            user=self.user,
+            name=self.cleaned_data["name"],
+            scopes=self.cleaned_data["scopes"],
+            expires_at=timezone.now() + days,
+        )

@@ -19,6 +19,13 @@ from accounts.ids import new_public_id
 class User(AbstractUser):
     """A person who signs in. Staff may see every Task and use the admin pages."""
 
+    closed_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Set: the account was deleted; the row stays for what it did.",
+    )
+
     class Meta(AbstractUser.Meta):
         pass
 

@@ -8,13 +8,15 @@ from urllib.parse import urlsplit
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash, views
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
+from accounts import audit, tokens
+from accounts.audit import Action
 from accounts.forms import PasswordForm, SignInForm, TokenForm
 from accounts.models import ApiToken, User
 
@@ -39,7 +41,6 @@ logout = views.LogoutView.as_view()
 def _page(request: HttpRequest, user: User, *, status: int = 200, **context: Any) -> HttpResponse:
     defaults = {
         "tokens": user.api_tokens.all(),
-        "now": timezone.now(),
         "password_form": PasswordForm(user),
         "token_form": TokenForm(user=user),
     }
@@ -62,7 +63,9 @@ def change_password(request: HttpRequest) -> HttpResponse:
     form = PasswordForm(user, request.POST)
     if not form.is_valid():
         return _page(request, user, password_form=form, status=422)
-    form.save()
+    with transaction.atomic():
+        form.save()
+        audit.note(user, Action.PASSWORD_CHANGED)
     # The other sessions of this person end; this one goes on.
     update_session_auth_hash(request, user)
     messages.success(request, "Your password is changed. Other browsers are signed out.")
@@ -78,7 +81,11 @@ def create_token(request: HttpRequest) -> HttpResponse:
     form = TokenForm(request.POST, user=user)
     if not form.is_valid():
         return _page(request, user, token_form=form, status=422)
-    token, text = ApiToken.issue(user=user, name=form.cleaned_data["name"])
+    try:
+        token, text = form.make()
+    except tokens.TokenRefused as refused:
+        form.add_error(refused.field, str(refused))
+        return _page(request, user, token_form=form, status=422)
     return _page(request, user, new_token=token, new_token_text=text)
 
 
@@ -87,7 +94,7 @@ def create_token(request: HttpRequest) -> HttpResponse:
 @require_POST
 def revoke_token(request: HttpRequest, token: str) -> HttpResponse:
     found = get_object_or_404(ApiToken, user=cast(User, request.user), public_id=token)
-    found.delete()
+    tokens.revoke(found, actor=found.user)
     messages.success(
         request, f"The token “{found.name}” is revoked: what used it is refused from now on."
     )

@@ -34,7 +34,7 @@ HEADROOM = 64 * 1024**2
 """bytes of the disk that an upload leaves free: a full disk also stops Run logs"""
 LOOK_EVERY = 64 * 1024**2
 """bytes of a body between two looks at the disk: several may come at once"""
-UPLOADS = "/api/v1/tasks/"
+UPLOADS = ("/api/v1/tasks/", "/api/v1/datasets/")
 """Where large bodies are welcome, by PUT."""
 
 
@@ -114,9 +114,9 @@ async def _refusal(
         if length is None:
             return None
         return _too_large(settings.FILE_UPLOAD_MAX_MEMORY_SIZE)
-    told = await database_sync_to_async(_stranger)(scope)
-    if told:
-        return HTTPStatus.UNAUTHORIZED, told
+    refused: tuple[HTTPStatus, str] | None = await database_sync_to_async(_stranger)(scope)
+    if refused is not None:
+        return refused
     if length is None:
         return None
     if length > settings.RCLUSTER_UPLOAD_LIMIT:
@@ -135,17 +135,21 @@ def _full() -> tuple[HTTPStatus, str]:
     )
 
 
-def _stranger(scope: MutableMapping[str, Any]) -> str:
-    """Why we do not know who sends this; "" if we do. The view checks rights and CSRF later."""
+def _stranger(scope: MutableMapping[str, Any]) -> tuple[HTTPStatus, str] | None:
+    """Why this sender's files are not welcome; None if they are. The view checks rights and CSRF later."""
     request = ASGIRequest(scope, io.BytesIO())
     engine = import_module(settings.SESSION_ENGINE)
     request.session = engine.SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
     request.user = get_user(request)
     try:
-        known = user_of(request).is_authenticated
+        known = user_of(request, Scope.FILES).is_authenticated
     except AuthenticationFailed as error:
-        return str(error.detail)
-    return "" if known else "Sign in, or send a token: Authorization: Bearer rct_..."
+        return HTTPStatus.UNAUTHORIZED, str(error.detail)
+    except PermissionDenied as error:
+        return HTTPStatus.FORBIDDEN, str(error.detail)
+    if known:
+        return None
+    return HTTPStatus.UNAUTHORIZED, "Sign in, or send a token: Authorization: Bearer rct_..."
 
 
 def _too_large(limit: int) -> tuple[HTTPStatus, str]:

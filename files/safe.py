@@ -13,16 +13,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import secrets
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
+from files.conditions import Condition
+from files.entries import Entry as Entry
+from files.entries import entry_of
 from files.removal import TEMPORARY, remove_tree
+from files.renaming import rename_new
 
 MAX_PATH = 4000
 """Bytes of a relative path; the kernel's own limit is 4096."""
@@ -52,23 +55,6 @@ class FileTooLarge(Exception):
         self.limit = limit
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A file or folder as it was when looked at; links are never looked through."""
-
-    name: str
-    """The last component; "" for the folder itself. One that is not UTF-8 is shown with � in it,
-    and its kind is "other": only the folder above can be removed."""
-    path: str
-    """Relative to the SafeFolder, with "/" between components."""
-    kind: Literal["file", "folder", "other"]
-    """"other" (a link, a FIFO, a socket, a device) can be removed and nothing else."""
-    size: int
-    """bytes; 0 for folders"""
-    modified_at: datetime
-    """UTC"""
-
-
 def components(relative: str) -> list[str]:
     """The names along a relative path; [] for "". Raises UnsafePath if it must not be used."""
     if relative == "":
@@ -92,24 +78,6 @@ def components(relative: str) -> list[str]:
         if len(part.encode()) > 255:
             raise UnsafePath("A name in the path is longer than 255 bytes.")
     return parts
-
-
-def _when(seconds: float) -> datetime:
-    """A script may set any time on a file, also one that a datetime can't hold."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, ValueError, OSError):
-        return datetime.fromtimestamp(0, UTC)
-
-
-def _entry(name: str, path: str, found: os.stat_result) -> Entry:
-    kind: Literal["file", "folder", "other"] = "other"
-    if stat.S_ISREG(found.st_mode):
-        kind = "file"
-    elif stat.S_ISDIR(found.st_mode):
-        kind = "folder"
-    size = found.st_size if kind == "file" else 0
-    return Entry(name, path, kind, size, _when(found.st_mtime))
 
 
 class SafeFolder:
@@ -159,58 +127,78 @@ class SafeFolder:
         return content
 
     def write(self, relative: str, chunks: Iterable[bytes], *, limit: int) -> int:
-        """Put the bytes under the name at once and for good, or not at all; returns how many.
+        """Put the bytes under the name; returns how many. See put()."""
+        return self.put(relative, chunks, limit=limit).st_size
+
+    def put(
+        self,
+        relative: str,
+        chunks: Iterable[bytes],
+        *,
+        limit: int,
+        condition: Condition | None = None,
+    ) -> os.stat_result:
+        """Put the bytes under the name at once and for good, or not at all; returns what is there now.
 
         Makes the folders above. Replaces a regular file and keeps its permissions; anything else
-        in the way is UnsafePath. On the disk (fsync) when this returns.
+        in the way is UnsafePath. On the disk (fsync) when this returns. The condition is asked
+        before the first chunk and again at the end; of several writers with the same condition
+        one gets through (on network storage that has no locks of folders, nearly always).
         """
         *above, name = self._at_least_one(relative)
         with self._folder(above, make=True) as folder:
-            mode = self._replaceable(folder, name)
+            mode = self._replaceable(folder, name, condition)
             temporary = TEMPORARY + secrets.token_hex(8)
             fd = os.open(temporary, _NEW, 0o600, dir_fd=folder)
             try:
                 try:
-                    size = _pour(chunks, fd, limit)
+                    _pour(chunks, fd, limit)
                     os.fchmod(fd, mode)
                     self._own(fd)
                     os.fsync(fd)
+                    written = os.fstat(fd)
                 finally:
                     os.close(fd)
-                self._replaceable(folder, name)
-                os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+                with self._one_writer():
+                    self._replaceable(folder, name, condition)
+                    os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
             except BaseException:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(temporary, dir_fd=folder)
                 raise
-        return size
+        return written
 
     def entries(self, relative: str = "", *, limit: int = MAX_ENTRIES) -> list[Entry]:
         """What the folder holds, folders first, then by name; at most `limit` of them, whichever
         come first on the disk. Files that are still being uploaded are left out."""
         found: list[Entry] = []
+        for entry in self.scan(relative):
+            if len(found) == limit:
+                break
+            found.append(entry)
+        return sorted(found, key=lambda entry: (entry.kind != "folder", entry.name.casefold()))
+
+    def scan(self, relative: str = "") -> Iterator[Entry]:
+        """The same one at a time, in the order of the disk, however many there are."""
         with self._folder(components(relative), flags=_LIST) as folder, os.scandir(folder) as names:
             for item in names:
                 if item.name.startswith(TEMPORARY):
                     continue
-                if len(found) == limit:
-                    break
                 try:
                     status = item.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue
-                found.append(self._listed(relative, item.name, status))
-        return sorted(found, key=lambda entry: (entry.kind != "folder", entry.name.casefold()))
+                yield self._listed(relative, item.name, status)
 
     def entry(self, relative: str) -> Entry:
         """What is there; a link is an Entry of kind "other", whatever it points at."""
         parts = components(relative)
         if not parts:
             with self._folder([]) as folder:
-                return _entry("", "", os.fstat(folder))
+                return entry_of("", "", os.fstat(folder))
         *above, name = parts
         with self._folder(above) as folder:
-            return _entry(name, relative, os.stat(name, dir_fd=folder, follow_symlinks=False))
+            return entry_of(name, relative, os.stat(name, dir_fd=folder, follow_symlinks=False))
 
     def make_folder(self, relative: str) -> None:
         """Make the folder and those above it; one that exists already is fine."""
@@ -226,30 +214,43 @@ class SafeFolder:
         with self._folder(above) as folder:
             remove_tree(folder, name)
 
-    def move(self, source: str, target: str) -> None:
-        """Rename a file or folder. Raises FileExistsError if there is something at the target."""
+    def move(
+        self, source: str, target: str, *, to: SafeFolder | None = None, replace: bool = False
+    ) -> None:
+        """Rename a file or folder, also into another SafeFolder of the same storage.
+
+        Makes the folders above. Raises FileExistsError if there is something at the target;
+        with `replace` only if that is not a file, or the source isn't.
+        """
         *source_above, source_name = self._at_least_one(source)
         *target_above, target_name = self._at_least_one(target)
-        with self._folder(source_above) as old, self._folder(target_above, make=True) as new:
-            found = os.stat(source_name, dir_fd=old, follow_symlinks=False).st_mode
-            if stat.S_ISREG(found):
-                # link() never replaces what is there, rename() would.
-                os.link(
-                    source_name, target_name, src_dir_fd=old, dst_dir_fd=new, follow_symlinks=False
-                )
-                os.unlink(source_name, dir_fd=old)
-                return
-            if not stat.S_ISDIR(found):
-                raise UnsafePath(f"{source_name} is not a file or folder.")
-            with contextlib.suppress(FileNotFoundError):
-                os.stat(target_name, dir_fd=new, follow_symlinks=False)
+        # Before folders are made for it: one into itself, and what isn't there.
+        if (to is None or to.path == self.path) and f"{target}/".startswith(f"{source}/"):
+            if source == target:
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
-            try:
-                os.rename(source_name, target_name, src_dir_fd=old, dst_dir_fd=new)
-            except OSError as error:
-                if error.errno == errno.EINVAL:
-                    raise UnsafePath("A folder can't be moved into itself.") from None
-                raise
+            raise UnsafePath("A folder can't be moved into itself.")
+        with self._folder(source_above) as old:
+            found = os.stat(source_name, dir_fd=old, follow_symlinks=False).st_mode
+            if not (stat.S_ISREG(found) or stat.S_ISDIR(found)):
+                raise UnsafePath(f"{source_name} is not a file or folder.")
+            with (to or self)._folder(target_above, make=True) as new:
+                if replace and stat.S_ISREG(found):
+                    self._rename_over(old, source_name, new, target_name)
+                    return
+                try:
+                    rename_new(old, source_name, new, target_name)
+                except OSError as error:
+                    if error.errno == errno.EINVAL:
+                        raise UnsafePath("A folder can't be moved into itself.") from None
+                    raise
+
+    @staticmethod
+    def _rename_over(old: int, source: str, new: int, target: str) -> None:
+        """A file over a file. rename() itself refuses a folder; what else is there is kept."""
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISREG(os.stat(target, dir_fd=new, follow_symlinks=False).st_mode):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+        os.rename(source, target, src_dir_fd=old, dst_dir_fd=new)
 
     # How it is walked.
 
@@ -297,16 +298,38 @@ class SafeFolder:
             ours = self.path.stat(follow_symlinks=False)
             os.fchown(fd, ours.st_uid, ours.st_gid)
 
+    @contextlib.contextmanager
+    def _one_writer(self) -> Iterator[None]:
+        """Between the last look at what is there and the rename no other writer of ours comes in.
+
+        The lock is on the folder above our own: a script can't reach that, so it can't hold it.
+        """
+        fd = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX)
+            except OSError as error:
+                # NFS locks no folder that is open for reading.
+                if error.errno not in (errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP):
+                    raise
+            yield
+        finally:
+            os.close(fd)
+
     @staticmethod
-    def _replaceable(folder: int, name: str) -> int:
+    def _replaceable(folder: int, name: str, condition: Condition | None) -> int:
         """The permissions for a new file of that name. UnsafePath if another thing is there."""
         try:
-            found = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
+            if condition is not None:
+                condition(None)
             return 0o644
-        if not stat.S_ISREG(found):
+        if not stat.S_ISREG(found.st_mode):
             raise UnsafePath(f"{name} is a folder, a link or a special file: remove it first.")
-        return (stat.S_IMODE(found) & 0o777) | 0o600
+        if condition is not None:
+            condition(found)
+        return (stat.S_IMODE(found.st_mode) & 0o777) | 0o600
 
     @staticmethod
     def _told(error: OSError, folder: int, name: str) -> Exception:
@@ -328,7 +351,7 @@ class SafeFolder:
     @staticmethod
     def _listed(relative: str, name: str, status: os.stat_result) -> Entry:
         shown = os.fsencode(name).decode(errors="replace")
-        entry = _entry(shown, f"{relative}/{shown}" if relative else shown, status)
+        entry = entry_of(shown, f"{relative}/{shown}" if relative else shown, status)
         if shown == name:
             return entry
         return Entry(entry.name, entry.path, "other", 0, entry.modified_at)

@@ -10,7 +10,7 @@ import asyncio
 import os
 import re
 import unicodedata
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -21,6 +21,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.http import content_disposition_header
 
+from files.conditions import etag_of
 from files.safe import SafeFolder
 
 CHUNK = 512 * 1024
@@ -75,26 +76,42 @@ def part_of(header: str, size: int) -> Part | None:
     return Part(start, end)
 
 
+Containment = Callable[[HttpResponseBase, str], None]
+"""Gets the answer and the file's name; sets the type, and the headers that hold what a user made."""
+
+
 def respond(
-    request: HttpRequest, folder: SafeFolder, path: str, *, inline: bool = False
+    request: HttpRequest,
+    folder: SafeFolder,
+    path: str,
+    *,
+    inline: bool = False,
+    containment: Containment | None = None,
 ) -> HttpResponseBase:
-    """The file: whole, a part (Range), or 304 where the browser has it. Raises as open_read does."""
+    """The file: whole, a part (Range), or 304 where the browser has it. Raises as open_read does.
+
+    Several ranges in one request are answered with the whole file, as RFC 9110 allows: each costs
+    a seek, and nobody who reads R's output needs them.
+    """
     file = folder.open_read(path)
     try:
         found = os.fstat(file.fileno())
-        etag = f'"{found.st_ino:x}-{found.st_mtime_ns & (2**64 - 1):x}-{found.st_size:x}"'
+        etag = etag_of(found)
         response = _answer(request, file, found.st_size, etag)
     except BaseException:
         file.close()
         raise
-    name = PurePosixPath(path).name
-    content_type, shown = type_of(name)
-    response["Content-Type"] = content_type
     response["ETag"] = etag
     response["Accept-Ranges"] = "bytes"
     # The portal's pages may keep it but ask each time: a Run may have written it anew.
     response["Cache-Control"] = "private, no-cache"
-    contain(response, name, inline=inline and shown)
+    name = PurePosixPath(path).name
+    if containment is None:
+        content_type, shown = type_of(name)
+        response["Content-Type"] = content_type
+        contain(response, name, inline=inline and shown)
+    else:
+        containment(response, name)
     if not response.streaming:
         file.close()
     return response
@@ -173,7 +190,8 @@ def streamed(request: HttpRequest, file: BinaryIO, part: Part) -> StreamingHttpR
 
 
 def _answer(request: HttpRequest, file: BinaryIO, size: int, etag: str) -> HttpResponseBase:
-    if etag in request.headers.get("If-None-Match", ""):
+    known = request.headers.get("If-None-Match", "")
+    if etag in known or known.strip() == "*":
         return HttpResponse(status=HTTPStatus.NOT_MODIFIED)
     part = None
     if request.headers.get("If-Range", etag) == etag:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from django import forms
 from django.contrib import admin
-from django.core.exceptions import ValidationError
 from django.db.models import Model
 from django.http import HttpRequest
 
-from jobs import constraints
 from jobs.models import Environment, Machine, Run, RunEvent, Site, Task, UserLimits
 
 Row = TypeVar("Row", bound=Model)
@@ -29,24 +26,20 @@ class ReadOnly(admin.ModelAdmin[Row], Generic[Row]):
         return False
 
 
-class EnvironmentForm(forms.ModelForm[Environment]):
-    def clean_constraints(self) -> str:
-        try:
-            return constraints.text(constraints.parse(self.cleaned_data["constraints"]))
-        except constraints.BadConstraints as error:
-            raise ValidationError(str(error)) from error
-
-
 @admin.register(Environment)
-class EnvironmentAdmin(admin.ModelAdmin[Environment]):
-    form = EnvironmentForm
-    list_display = ("name", "image", "uses_image", "pull_policy", "is_default", "retired_at")
-    list_filter = ("uses_image", "pull_policy")
-    prepopulated_fields = {"slug": ("name",)}  # noqa: RUF012 - Django's own form of declaration
+class EnvironmentAdmin(ReadOnly[Environment]):
+    """To look at: what changes one may have to check it, on the administrators' own pages."""
 
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        # Runs name their Environment for ever: retire it instead.
-        return False
+    list_display = (
+        "name",
+        "image",
+        "uses_image",
+        "pull_policy",
+        "is_default",
+        "ready_at",
+        "retired_at",
+    )
+    list_filter = ("uses_image", "pull_policy")
 
 
 @admin.register(Task)

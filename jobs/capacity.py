@@ -10,18 +10,20 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from django.db.models import Count, QuerySet, Sum, Window
+from django.db.models import Count, Q, QuerySet, Sum, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from jobs.machines import answers
-from jobs.models import Machine, Run, RunQuerySet, Site
+from jobs.models import Lane, Machine, Run, RunQuerySet, Site
 
 if TYPE_CHECKING:
     from accounts.models import User
 
 ATTRIBUTES = 12
 """listed beside the Run panel"""
+_IN_QUEUE = Q(lane=Lane.QUEUE)
+"""Quick commands take nothing of what others may have."""
 FORGOTTEN_AFTER = timedelta(days=7)
 """A machine that its backend no longer knows is shown this long, or while Runs are on it."""
 
@@ -214,10 +216,14 @@ def _holding(active: RunQuerySet) -> dict[str, dict[_Who, _Held]]:
     rows = (
         active.order_by()
         .values_list("machine", "task__owner", "task__owner__username")
-        .annotate(Count("pk"), Sum("cpus"), Sum("memory"))
+        .annotate(
+            Count("pk"),
+            in_cpus=Sum("cpus", filter=_IN_QUEUE),
+            in_memory=Sum("memory", filter=_IN_QUEUE),
+        )
     )
     for machine, owner, name, count, cpus, memory in rows:
-        found[machine][owner, name] = _Held(count, float(cpus), int(memory))
+        found[machine][owner, name] = _Held(count, float(cpus or 0), int(memory or 0))
     return found
 
 

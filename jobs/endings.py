@@ -43,6 +43,8 @@ class Facts:
     log_tail: bytes
     peak_memory: int | None = None
     """bytes in use at a time at most, None if nobody knows"""
+    quick: bool = False
+    """it was a quick command, which gets little time and memory"""
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,7 @@ def conclude(facts: Facts) -> Ending:
             "Tell your administrator.",
         )
     if facts.exit_code in (TIMED_OUT, KILLED) and facts.timed_out:
-        return _failed(
-            Reason.TIME_LIMIT,
-            f"Stopped at its time limit of {duration(facts.time_limit)}. Run it again with a longer one.",
-        )
+        return _failed(Reason.TIME_LIMIT, _out_of_time(facts))
     if facts.exec_errno and facts.exit_code in (NOT_FOUND, NOT_EXECUTABLE):
         return _failed(Reason.COMMAND_NOT_FOUND, _not_found(facts))
     if facts.log_errno in (errno.ENOSPC, errno.EDQUOT):
@@ -114,6 +113,16 @@ def _failed(reason: Reason, explanation: str) -> Ending:
     return Ending(RunState.FAILED, reason, explanation)
 
 
+def _out_of_time(facts: Facts) -> str:
+    limit = duration(facts.time_limit)
+    if facts.quick:
+        return (
+            f"Stopped after {limit}, which is what a quick command may take. Run it again in the "
+            "queue, where it gets the Task's usual time."
+        )
+    return f"Stopped at its time limit of {limit}. Run it again with a longer one."
+
+
 def _out_of_memory(facts: Facts) -> str:
     limit = size(facts.memory)
     if facts.peak_memory is None:
@@ -127,6 +136,8 @@ def _out_of_memory(facts: Facts) -> str:
         )
     if facts.exit_code == 0:
         told += " One of its processes was killed although the script went on to its end."
+    if facts.quick:
+        return f"{told} Run it in the queue, where it gets the Task's usual memory."
     return f"{told} Give it more memory, or less data at a time."
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Literal
 
 from jobs.models import Run
@@ -81,6 +82,16 @@ class Reset:
 
 
 @dataclass(frozen=True)
+class Skip:
+    """The follower is too slow for this log and allowed us to leave something out: bytes go on at
+    `offset`, near the end. What lies between is in the file."""
+
+    attempt: int
+    offset: int
+    type: Literal["skip"] = "skip"
+
+
+@dataclass(frozen=True)
 class End:
     """Nothing more will come: `size` bytes in all."""
 
@@ -98,6 +109,11 @@ class Bytes:
     data: bytes
 
     def frame(self) -> bytes:
+        """The same object for all who are sent these bytes."""
+        return self._frame
+
+    @cached_property
+    def _frame(self) -> bytes:
         return struct.pack(">Q", self.offset) + self.data
 
 
@@ -110,10 +126,10 @@ class Storage:
     type: Literal["storage"] = "storage"
 
 
-Event = State | Reset | Storage | End | Bytes
+Event = State | Reset | Skip | Storage | End | Bytes
 
 
-def as_json(event: State | Reset | Storage | End) -> dict[str, Any]:
+def as_json(event: State | Reset | Skip | Storage | End) -> dict[str, Any]:
     return asdict(event)
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils import timezone
 
+from accounts import audit
+from accounts.audit import Action
 from jobs import notify
 from jobs.models import Machine, Run, RunQuerySet
 from jobs.services import Refused
 
 if TYPE_CHECKING:
-    from accounts.models import User
+    from django.db.models import QuerySet
 
-log = logging.getLogger(__name__)
+    from accounts.models import User
 
 HEARD_LATELY = timedelta(seconds=60)
 """A machine that was heard within this answers; supervision asks every few seconds."""
@@ -35,16 +36,16 @@ def unfinished_runs(machine: Machine) -> RunQuerySet:
 def drain(*, user: User, machine: Machine) -> Machine:
     """It gets no new Runs; those on it go on. Safe to repeat: the first who did it is kept."""
     _staff_only(user)
-    _set(machine, drained_at=timezone.now(), drained_by=user, only_if={"drained_at": None})
-    log.info("%s drained %s", user, machine)
+    rows = Machine.objects.filter(drained_at=None)
+    _set(user, machine, Action.MACHINE_DRAINED, rows, drained_at=timezone.now(), drained_by=user)
     return machine
 
 
 def undrain(*, user: User, machine: Machine) -> Machine:
     """It gets Runs again. Safe to repeat."""
     _staff_only(user)
-    _set(machine, drained_at=None, drained_by=None)
-    log.info("%s took %s back", user, machine)
+    rows = Machine.objects.filter(drained_at__isnull=False)
+    _set(user, machine, Action.MACHINE_UNDRAINED, rows, drained_at=None, drained_by=None)
     return machine
 
 
@@ -55,8 +56,8 @@ def declare_lost(*, user: User, machine: Machine) -> Machine:
     machine.refresh_from_db()
     if reason := why_not_lost(machine):
         raise Refused(reason)
-    _set(machine, lost_at=timezone.now(), lost_by=user)
-    log.warning("%s declared %s lost", user, machine)
+    rows = Machine.objects.all()
+    _set(user, machine, Action.MACHINE_LOST, rows, lost_at=timezone.now(), lost_by=user)
     return machine
 
 
@@ -75,9 +76,12 @@ def _staff_only(user: User) -> None:
         raise Refused("Only administrators may change what a machine is used for.")
 
 
-def _set(machine: Machine, *, only_if: dict[str, None] | None = None, **changes: object) -> None:
-    """Change these columns alone: supervision writes the others all the time."""
+def _set(
+    user: User, machine: Machine, action: Action, rows: QuerySet[Machine], **changes: object
+) -> None:
+    """Change these columns alone, if it is one of `rows`: supervision writes the others all the time."""
     with transaction.atomic():
-        Machine.objects.filter(pk=machine.pk, **(only_if or {})).update(**changes)
-        transaction.on_commit(notify.wake_supervision)
+        if rows.filter(pk=machine.pk).update(**changes):
+            audit.note(user, action, subject=machine.name, subject_id=f"machine-{machine.pk}")
+            transaction.on_commit(notify.wake_supervision)
     machine.refresh_from_db()

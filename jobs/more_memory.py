@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from jobs import constraints
-from jobs.models import Machine, Run, Site, UserLimits
+from jobs.models import Lane, Machine, Run, Site, UserLimits
 from jobs.queue import amount, size
 from jobs.states import Reason
 
@@ -26,24 +27,35 @@ def more_memory(*, user: User, run: Run) -> MoreMemory | None:
     """What `user` can offer `run` with one click. None: memory is not what it ended for."""
     if run.reason != Reason.OUT_OF_MEMORY or not run.is_final:
         return None
-    limit = UserLimits.of(user).max_cpus
-    if limit is not None and run.cpus > limit:
-        asks, most = amount(float(run.cpus)), amount(float(limit))
+    quick = run.lane == Lane.QUICK
+    # A quick command gets the Task's usual settings when it goes through the queue.
+    cpus = run.task.cpus if quick else run.cpus
+    limits = UserLimits.of(user)
+    if limits.max_cpus is not None and cpus > limits.max_cpus:
+        asks, most = amount(float(cpus)), amount(float(limits.max_cpus))
         return MoreMemory(None, f"It asks for {asks}, and your limit is {most} at a time.")
-    twice = 2 * run.memory
-    largest = _largest(run)
-    if largest is None or twice <= largest:
-        return MoreMemory(twice, "")
-    if not largest:
+    wanted = max(2 * run.memory, run.task.memory) if quick else 2 * run.memory
+    largest = _largest(run, cpus)
+    if largest == 0:
         return MoreMemory(None, "No machine here suits it any more.")
-    if largest <= run.memory:
-        told = f"There is no larger machine for it: the largest has {size(largest)}."
+    caps = [
+        *([] if largest is None else [(largest, "the largest machine for it has")]),
+        *([] if limits.max_memory is None else [(limits.max_memory, "your limit is")]),
+    ]
+    if not caps or wanted <= min(caps)[0]:
+        return MoreMemory(wanted, "")
+    cap, why = min(caps)
+    if cap <= run.memory:
+        told = f"There is no larger machine for it: the largest has {size(cap)}."
+        if cap == limits.max_memory:
+            told = f"Your limit is {size(cap)} at a time: there is no more to give."
         return MoreMemory(None, told)
-    told = f"Twice as much is {size(twice)}; the largest machine for it has {size(largest)}."
-    return MoreMemory(largest, told)
+    twice = wanted == 2 * run.memory
+    more = "Twice as much is" if twice else "The Task's usual memory is"
+    return MoreMemory(cap, f"{more} {size(wanted)}; {why} {size(cap)}.")
 
 
-def _largest(run: Run) -> int | None:
+def _largest(run: Run, cpus: Decimal) -> int | None:
     """Bytes of the largest machine that could hold the Run otherwise; 0 if none could, None if no
     machine is known yet. One that is away or drained counts only where no other would do."""
     machines = list(Machine.objects.filter(backend=Site.load().backend))
@@ -53,7 +65,7 @@ def _largest(run: Run) -> int | None:
     suited = [
         each
         for each in machines
-        if run.cpus <= each.cpus and constraints.matches(wanted, each.attributes)
+        if cpus <= each.cpus and constraints.matches(wanted, each.attributes)
     ]
     usable = [each for each in suited if each.present and each.drained_at is None]
     return max((each.memory for each in usable or suited), default=0)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypedDict
 
 from channels.layers import get_channel_layer
@@ -27,6 +28,8 @@ AT_MOST = 1000
 """news on their way at a time; more are dropped, and watchers look by themselves every few seconds"""
 PATIENCE = 5.0
 """seconds for Redis to take one of them"""
+GATHER = 0.5
+"""seconds in which the same step, asked for often, becomes one message to the worker"""
 BETWEEN_WAKES = 0.05
 """seconds between two messages to the backend worker: hundreds of submissions need no more of them"""
 
@@ -43,12 +46,28 @@ class RunChanged(TypedDict):
     explanation: str
 
 
+class AccessChanged(TypedDict):
+    type: str
+    task: str
+
+
 def run_group(run: str) -> str:
     return f"run.{run}"
 
 
 def user_group(user_pk: int) -> str:
+    """Changes of Runs in the Tasks that the person owns."""
     return f"user.{user_pk}"
+
+
+def task_group(task: str) -> str:
+    """Changes of Runs in a Task, for its members."""
+    return f"task.{task}"
+
+
+def access_group(user_pk: int) -> str:
+    """What the person may see has changed: every open socket of theirs looks again."""
+    return f"access.{user_pk}"
 
 
 def run_changed(run: Run) -> None:
@@ -62,7 +81,36 @@ def run_changed(run: Run) -> None:
         reason=run.reason,
         explanation=run.explanation,
     )
-    _publisher.send([run_group(run.public_id), user_group(run.task.owner_id)], message)
+    task = run.task
+    groups = [run_group(run.public_id), user_group(task.owner_id), task_group(task.public_id)]
+    _publisher.send(groups, message)
+    if run.is_final:
+        measure(task.public_id)
+
+
+def access_changed(user_pks: Iterable[int], task: str = "") -> None:
+    """Tell the sockets of these people to look again at what they may see. Call on commit.
+
+    `task`: the Task that was shared, taken back, deleted or restored; "" if it is about the account.
+    """
+    groups = [access_group(pk) for pk in sorted(set(user_pks))]
+    _publisher.send(groups, AccessChanged(type="access.changed", task=task))
+
+
+def measure(task: str) -> None:
+    """Have a Task's storage measured soon. Call on commit. Returns at once; what is lost here an
+    hourly step does."""
+    _worker.ask("jobs.steps.measure_task", task)
+
+
+def copy(task: str) -> None:
+    """Have the files of a duplicated Task copied. As measure(); what is lost a step does each minute."""
+    _worker.ask("jobs.steps.copy_task", task)
+
+
+def sweep() -> None:
+    """Have the bin looked at. As measure()."""
+    _worker.ask("jobs.steps.sweep_bin")
 
 
 def wake_supervision() -> None:
@@ -99,6 +147,41 @@ class _Waker:
 _waker = _Waker()
 
 
+class _Worker:
+    """One thread that sends steps; one that is asked for often meanwhile is sent once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked: set[tuple[str, ...]] = set()
+        self._wanted = threading.Event()
+        self._started = False
+
+    def ask(self, step: str, *arguments: str) -> None:
+        with self._lock:
+            if len(self._asked) < AT_MOST:
+                self._asked.add((step, *arguments))
+            if not self._started:
+                self._started = True
+                threading.Thread(target=self._send, name="asker", daemon=True).start()
+        self._wanted.set()
+
+    def _send(self) -> None:
+        while self._wanted.wait():
+            time.sleep(GATHER)
+            self._wanted.clear()
+            with self._lock:
+                asked, self._asked = sorted(self._asked), set()
+            for step, *arguments in asked:
+                try:
+                    app.send_task(step, args=arguments, expires=3600)
+                except (OperationalError, RedisError, OSError) as error:
+                    log.warning("%s %s is done later: %s", step, arguments, error)
+                    break
+
+
+_worker = _Worker()
+
+
 class _Publisher:
     """One thread with one event loop, so that a publish does not open a connection each time."""
 
@@ -107,7 +190,7 @@ class _Publisher:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting = 0
 
-    def send(self, groups: list[str], message: RunChanged) -> None:
+    def send(self, groups: list[str], message: RunChanged | AccessChanged) -> None:
         with self._lock:
             if self._waiting >= AT_MOST:
                 return
@@ -121,14 +204,14 @@ class _Publisher:
                 threading.Thread(target=self._loop.run_forever, name="notify", daemon=True).start()
             return self._loop
 
-    async def _send(self, groups: list[str], message: RunChanged) -> None:
+    async def _send(self, groups: list[str], message: RunChanged | AccessChanged) -> None:
         layer = get_channel_layer()
         try:
             for group in groups if layer is not None else ():
                 async with asyncio.timeout(PATIENCE):
                     await layer.group_send(group, message)
         except (RedisError, OSError) as error:
-            log.warning("Run %s changed, but watchers were not told: %s", message["run"], error)
+            log.warning("Watchers were not told of %s: %s", message, error)
         finally:
             with self._lock:
                 self._waiting -= 1

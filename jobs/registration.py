@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from dataclasses import dataclass, replace
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
+from accounts import audit
+from accounts.audit import Action
 from jobs import notify
 from jobs.backends import mesos_notes
 from jobs.models import BackendNote, Site
@@ -18,8 +19,6 @@ from jobs.services import Refused
 
 if TYPE_CHECKING:
     from accounts.models import User
-
-log = logging.getLogger(__name__)
 
 SETTLING = 15.0
 """seconds from the removal: agents give executors 5 (executor_shutdown_grace_period) and then kill"""
@@ -104,8 +103,8 @@ def register_anew(*, user: User) -> None:
                 mesos_notes.as_note(replace(facts, registered=False, trouble=ANEW)) if facts else ""
             )
             note.save()
+        audit.note(user, Action.REGISTERED_ANEW)
         transaction.on_commit(notify.wake_supervision)
-    log.warning("%s has the portal registered anew with Mesos", user)
 
 
 def _moment(seconds: float) -> datetime:

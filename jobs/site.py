@@ -11,6 +11,7 @@ from jobs import attempts
 from jobs.backends.base import Backend
 from jobs.backends.registry import BackendConfig, make_backend, probe_docker
 from jobs.models import BackendNote, Site
+from jobs.quick import quick_lane
 
 NAMES = ("docker", "local", "mesos")
 
@@ -41,6 +42,7 @@ def backend_for(name: str) -> Backend:
             docker_host=settings.RCLUSTER_DOCKER_HOST,
             cpus=settings.RCLUSTER_CPUS,
             memory=int(settings.RCLUSTER_MEMORY) if settings.RCLUSTER_MEMORY else None,
+            set_aside=quick_lane().memory_set_aside,
             mesos=settings.RCLUSTER_MESOS,
             notes=DatabaseNotes(),
             attempt_dir=attempts.folder_of,

@@ -73,8 +73,11 @@ def record(run: Run, *, at: Any = None) -> None:
     transaction.on_commit(lambda: notify.run_changed(run))
 
 
-def explain(run: Run, reason: Reason, explanation: str) -> bool:
-    """Say why the Run is where it is, without moving it. Writes only when the sentence is new."""
+def explain(run: Run, reason: Reason, explanation: str, *, noted: bool = False) -> bool:
+    """Say why the Run is where it is, without moving it. Writes only when the sentence is new.
+
+    `noted`: its timeline keeps the moment, too.
+    """
     if (run.reason, run.explanation) == (reason, explanation):
         return False
     with transaction.atomic():
@@ -83,5 +86,8 @@ def explain(run: Run, reason: Reason, explanation: str) -> bool:
         )
         if written:
             run.reason, run.explanation = reason, explanation
-            transaction.on_commit(lambda: notify.run_changed(run))
+            if noted:
+                record(run)
+            else:
+                transaction.on_commit(lambda: notify.run_changed(run))
     return bool(written)

@@ -4,6 +4,10 @@ The watcher re-reads the Run when the channel layer says that it changed (and ev
 should Redis be away), and looks at the log file at the pace of its storage (jobs/runlog.py), each
 time with a deadline. Each follower pulls what lies beyond its own offset at its own speed, so a
 slow reader delays nobody and buffers nothing.
+
+The pieces that the watcher read last are shared: a follower that keeps up is given the very object,
+one that is slower reads for itself. While a log grows faster than anybody can take it, the watcher
+stays one piece ahead of the fastest follower.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import contextlib
 import contextvars
 import logging
 import weakref
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -24,7 +29,7 @@ from django.db import connection
 from redis.exceptions import RedisError
 
 from jobs import notify, runlog
-from jobs.events import Bytes, End, Event, Reset, State, Storage
+from jobs.events import Bytes, End, Event, Reset, Skip, State, Storage
 from jobs.models import Run
 from jobs.states import RunState
 
@@ -36,22 +41,31 @@ REREAD_EVERY = 5.0
 """seconds between looks at the Run's row when no message comes"""
 TRY_AGAIN_AFTER = 1.0
 """seconds after the storage has refused a look"""
-RECENT = 1024**2
-"""bytes of a log's end kept in memory, so that many followers cost one read"""
+RECENT, RECENT_PIECES = 2 * 1024**2, 64
+"""bytes of a log's end kept in memory, and in how many pieces, so that many followers cost one read"""
+AHEAD_FOR = 0.05
+"""seconds that the watcher waits for somebody to take a full piece until it looks at the end instead"""
+EACH_FOLLOWER = 0.00025
+"""seconds that a look waits longer for each follower: what comes together costs one frame each"""
+FAR_BEHIND, SKIP_TO = 4 * 1024**2, 256 * 1024
+"""bytes: who may skip does when further behind than the first, to as far from the end as the second"""
 
 T = TypeVar("T")
 _threads = ThreadPoolExecutor(8, thread_name_prefix="watch")
 """For the database only: a storage that is away must not hold these."""
 
 
-async def follow(run: str, *, attempt: int = 0, offset: int = 0) -> AsyncGenerator[Event, None]:
+async def follow(
+    run: str, *, attempt: int = 0, offset: int = 0, skip: bool = False
+) -> AsyncGenerator[Event, None]:
     """State, Reset, Storage, Bytes and finally End of a Run, from `offset` of `attempt` on (0: the latest).
 
-    Bytes come without gap or overlap. Returns after End, also when the Run is long over.
+    Bytes come without gap or overlap; with `skip`, a follower that has fallen far behind is told
+    Skip and goes on near the end. Returns after End, also when the Run is long over.
     """
     watched = _watch(run)
     try:
-        async with aclosing(watched.events(attempt, offset)) as events:
+        async with aclosing(watched.events(attempt, offset, skip=skip)) as events:
             async for event in events:
                 yield event
     finally:
@@ -81,11 +95,15 @@ class _Watched:
         self.storage_answers = True
         self._whole = False
         """the Run has ended and the log's size is final"""
-        self._recent = bytearray()
+        self._recent: deque[Bytes] = deque()
+        """consecutive; the last one ends at `size`"""
+        self._recent_size = 0
         self._reader = runlog.LogReader()
         self._pace = runlog.LOCAL_PACE
         self._changed = asyncio.Event()
         self._stale = asyncio.Event()
+        self._hungry = asyncio.Event()
+        """a follower has taken all that is known"""
         self._failure: BaseException | None = None
         self._followers = 0
         self._forget = forget
@@ -110,7 +128,7 @@ class _Watched:
                     task.cancel()
                 await asyncio.wait(self._tasks, timeout=0.2)
 
-    async def events(self, attempt: int, offset: int) -> AsyncGenerator[Event, None]:
+    async def events(self, attempt: int, offset: int, *, skip: bool) -> AsyncGenerator[Event, None]:
         told: State | None = None
         storage_answers = True
         reader = runlog.LogReader()
@@ -132,17 +150,23 @@ class _Watched:
             elif offset > size:
                 yield Reset(attempt)
                 offset = 0
+            elif skip and size - offset > FAR_BEHIND:
+                offset = size - SKIP_TO
+                yield Skip(attempt, offset)
             elif offset < size:
-                data = self._recent_from(offset, size)
-                if not data:
+                piece = self._recent_at(offset)
+                if piece is None:
                     try:
-                        data = await self._read(reader, attempt, offset, size)
+                        piece = await self._read(reader, attempt, offset, size)
                     except OSError as error:
                         await self._storage_refused(error)
                         continue
-                if data:
-                    yield Bytes(offset, data)
-                    offset += len(data)
+                if piece.data:
+                    offset += len(piece.data)
+                    if offset == self.size:
+                        # Before it is sent: the next piece is read meanwhile.
+                        self._hungry.set()
+                    yield piece
                 else:
                     # Shorter than the last look said: the next look tells.
                     await changed.wait()
@@ -150,19 +174,41 @@ class _Watched:
                 yield End(attempt, offset, state.state)
                 return
             else:
+                self._hungry.set()
                 await changed.wait()
 
-    def _recent_from(self, offset: int, size: int) -> bytes:
-        start = offset - (size - len(self._recent))
-        return bytes(self._recent[start : start + runlog.CHUNK]) if start >= 0 else b""
+    def _recent_at(self, offset: int) -> Bytes | None:
+        """What begins there, if it is in memory."""
+        for piece in reversed(self._recent):
+            if piece.offset == offset:
+                return piece
+            if piece.offset < offset:
+                rest = piece.data[offset - piece.offset :]
+                return Bytes(offset, rest) if rest else None
+        return None
 
-    async def _read(self, reader: runlog.LogReader, attempt: int, offset: int, size: int) -> bytes:
+    def _remember(self, piece: Bytes) -> None:
+        last = self._recent[-1] if self._recent else None
+        if last is None or last.offset + len(last.data) != piece.offset:
+            self._forget_recent()
+        self._recent.append(piece)
+        self._recent_size += len(piece.data)
+        while len(self._recent) > RECENT_PIECES or (
+            self._recent_size > RECENT and len(self._recent) > 1
+        ):
+            self._recent_size -= len(self._recent.popleft().data)
+
+    def _forget_recent(self) -> None:
+        self._recent.clear()
+        self._recent_size = 0
+
+    async def _read(self, reader: runlog.LogReader, attempt: int, offset: int, size: int) -> Bytes:
         # No further than the size that others know: beyond it, an offset would look like a log
         # that shrank.
         limit = min(runlog.CHUNK, size - offset)
         look = await reader.look(self.run, attempt, offset, limit=limit)
         self._storage_is(answering=True)
-        return look.data
+        return Bytes(offset, look.data)
 
     async def _storage_refused(self, error: OSError) -> None:
         if self.storage_answers:
@@ -198,7 +244,7 @@ class _Watched:
                 if state != self.state:
                     if self.state is not None and self.state.attempt != state.attempt:
                         self.size = None
-                        self._recent.clear()
+                        self._forget_recent()
                     self.state = state
                     self._announce()
                 if state.is_final:
@@ -241,47 +287,64 @@ class _Watched:
 
     async def _read_log(self) -> None:
         quiet = 0.0
+        at_end = False
         while not self._whole:
-            changed, state = self._changed, self.state
-            if state is not None and await self._look(state):
+            state = self.state
+            gained = 0
+            if state is not None:
+                gained = await self._look(state, at_end=at_end or self.size is None)
+                at_end = False
+            if gained >= runlog.CHUNK:
+                # There is more, for whoever has taken this.
                 quiet = 0.0
+                at_end = not await _wait(self._hungry, AHEAD_FOR)
                 continue
-            if state is not None and state.is_final and state is self.state:
-                # Looked after the end was known, and nothing new: that is all.
-                self._whole = True
-                self._announce()
-                return
+            if state is not self.state:
+                continue
+            if state is not None and state.is_final:
+                if gained == 0:
+                    # Looked after the end was known, and nothing new: that is all.
+                    self._whole = True
+                    self._announce()
+                    return
+                continue
+            if gained:
+                quiet = 0.0
             wait = self._pace.fast if quiet < FAST_FOR else self._pace.slow
+            wait = max(wait, self._followers * EACH_FOLLOWER)
             if state is None or state.state == RunState.QUEUED:
                 wait = REREAD_EVERY  # Nothing is printed before the state changes.
             quiet += wait
-            if await _wait(changed, wait):
+            # What changed since is no reason not to wait: only the state is, and it was looked at.
+            if await _wait(self._changed, wait):
                 quiet = 0.0
 
-    async def _look(self, state: State) -> bool:
-        """One look at the log; True if it may hold more than we know by now."""
+    async def _look(self, state: State, *, at_end: bool) -> int:
+        """One look at the log; how many bytes more are known now, -1 if it must be looked at again."""
         before = self.size or 0
+        tail = runlog.CHUNK if at_end else None
         try:
-            look = await self._reader.look(
-                self.run, state.attempt, before, limit=RECENT, tail=RECENT
-            )
+            look = await self._reader.look(self.run, state.attempt, before, tail=tail)
         except OSError as error:
             await self._storage_refused(error)
-            return True
+            return -1
         self._storage_is(answering=True)
         self._pace = look.pace
         if self.state is None or self.state.attempt != state.attempt:
-            return True
+            return -1
         size = look.offset + len(look.data) if look.data else look.size
         if size == self.size:
-            return False
-        if look.size < before or look.offset != before:
-            self._recent.clear()
-        self._recent += look.data
-        del self._recent[: max(0, len(self._recent) - RECENT)]
-        first, self.size = self.size is None, size
+            return 0
+        if look.data:
+            self._remember(Bytes(look.offset, look.data))
+        else:
+            self._forget_recent()
+        # Other bytes than were asked for come next; the first look at an empty log is no gain.
+        gained = len(look.data) or (0 if size == before else -1)
+        self.size = size
+        self._hungry.clear()
         self._announce()
-        return not first or bool(look.data)
+        return gained
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:

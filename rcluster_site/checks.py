@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from jobs import site
+from jobs.services.checks import SMALLEST_CPUS, SMALLEST_MEMORY
 
 
 @register()
@@ -30,6 +31,20 @@ def settings_are_usable(**_: Any) -> list[CheckMessage]:
                 f"There is no time zone {settings.TIME_ZONE!r}.",
                 hint="Set RCLUSTER_TIME_ZONE, for example to Europe/Berlin.",
                 id="rcluster.E002",
+            )
+        )
+    if settings.RCLUSTER_QUICK_AT_ONCE and not (
+        settings.RCLUSTER_QUICK_CPUS >= SMALLEST_CPUS
+        and settings.RCLUSTER_QUICK_MEMORY >= SMALLEST_MEMORY
+        and settings.RCLUSTER_QUICK_TIME_LIMIT >= 1
+    ):
+        found.append(
+            Error(
+                "A quick command would get too little to start at all.",
+                hint=f"Set RCLUSTER_QUICK_CPUS to at least {SMALLEST_CPUS}, RCLUSTER_QUICK_MEMORY to "
+                f"at least {SMALLEST_MEMORY} and RCLUSTER_QUICK_TIME_LIMIT to at least 1, or "
+                "RCLUSTER_QUICK_AT_ONCE to 0.",
+                id="rcluster.E003",
             )
         )
     if settings.DEBUG and not set(settings.ALLOWED_HOSTS) <= {"localhost", "127.0.0.1", "[::1]"}:

@@ -70,6 +70,11 @@ SETTINGS: tuple[Setting, ...] = (
         "For example postgresql://user:password@host/name. Default: SQLite in RCLUSTER_HOME.",
     ),
     Setting(
+        "RCLUSTER_DATABASE_CONNECTIONS",
+        "20",
+        "Connections to PostgreSQL that the web process keeps open at most.",
+    ),
+    Setting(
         "RCLUSTER_REDIS_SOCKET",
         "",
         "Unix socket of Redis or Valkey. Default: one of our own in RCLUSTER_HOME/run.",
@@ -121,7 +126,25 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "RCLUSTER_MEMORY",
         "",
-        "Bytes of memory that Runs on this machine may use together. Default: 90 % of the machine's.",
+        "Bytes of memory that Runs on this machine may use together. "
+        "Default: 90 % of the machine's, less what is set aside for quick commands (at most 10 %).",
+    ),
+    Setting("RCLUSTER_QUICK_CPUS", "0.1", "CPU cores that a quick command gets."),
+    Setting(
+        "RCLUSTER_QUICK_MEMORY", str(256 * 1024**2), "Bytes of memory that a quick command gets."
+    ),
+    Setting("RCLUSTER_QUICK_TIME_LIMIT", "300", "Seconds after which a quick command is stopped."),
+    Setting(
+        "RCLUSTER_QUICK_AT_ONCE",
+        "4",
+        "Quick commands that a machine may have at a time, beside its other Runs. "
+        "0: every command goes through the queue.",
+    ),
+    Setting(
+        "RCLUSTER_STORAGE_LOW",
+        "",
+        "Bytes of free storage below which no Run is started. 0: never that. "
+        "Default: 1 GiB; on a storage of less than 50 GiB 2 % of it.",
     ),
     Setting(
         "RCLUSTER_LOG_CAP",
@@ -138,6 +161,16 @@ SETTINGS: tuple[Setting, ...] = (
         "RCLUSTER_PULL_TIMEOUT",
         "1800",
         "Seconds after which pulling an image is given up and tried again later.",
+    ),
+    Setting(
+        "RCLUSTER_BIN_DAYS",
+        "7",
+        "Days that deleted Tasks and Datasets can be restored; then their files are removed.",
+    ),
+    Setting(
+        "RCLUSTER_AUDIT_DAYS",
+        "365",
+        "Days that entries of the audit log are kept. 0: for ever.",
     ),
     Setting("RCLUSTER_UPLOAD_LIMIT", str(50 * GIB), "Largest uploaded file in bytes."),
     Setting(

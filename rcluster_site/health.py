@@ -9,15 +9,18 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
 
 from files import storage
 
 
+@require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
     """200: this process answers."""
     return JsonResponse({"ok": True})
 
 
+@require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """200: database migrated, Redis and storage there; else 503 naming what is not."""
     checks = {"database": _database(), "redis": _redis(), "storage": _storage()}

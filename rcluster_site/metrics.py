@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from django.db.models import Count, Min
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
@@ -52,6 +53,7 @@ class PortalCollector:
         yield from (cpus, memory)
 
 
+@require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """For administrators only, by token or session: counts tell strangers too much as well."""
     try:

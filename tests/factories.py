@@ -36,15 +36,19 @@ def _hash() -> str:
     return make_password(PASSWORD)
 
 
-def make_token(user: User, *, lifetime: timedelta = timedelta(days=1)) -> str:
+def make_token(
+    user: User, *, lifetime: timedelta = timedelta(days=1), scopes: list[str] | None = None
+) -> str:
     """The text of a new API token; a negative lifetime makes an expired one."""
     expires_at = timezone.now() + lifetime
-    return ApiToken.issue(user=user, name=new_public_id(), expires_at=expires_at)[1]
+    name = new_public_id()
+    return ApiToken.issue(user=user, name=name, expires_at=expires_at, scopes=scopes)[1]
 
 
 def make_environment(slug: str = "r", *, image: str = "", **fields: Any) -> Environment:
-    """This machine's R, or one with an image; of the kind that the Site's backend takes."""
+    """This machine's R, or one with an image; of the kind that the Site's backend takes. Tested."""
     fields.setdefault("name", f"R ({slug})")
+    fields.setdefault("ready_at", timezone.now())
     fields.setdefault("is_default", slug == "r")
     uses_image = fields.pop("uses_image", bool(image) or Site.load().backend_has_images)
     image = image or ("registry.example.org/r:latest" if uses_image else "")

@@ -15,6 +15,11 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddField(
+            model_name='user',
+            name='closed_at',
+            field=models.DateTimeField(blank=True, editable=False, help_text='Set: the account was deleted; the row stays for what it did.', null=True),
+        ),
+        migrations.AddField(
             model_name='apitoken',
             name='scopes',
             field=models.JSONField(default=accounts.models.all_scopes, help_text='what it may be used for, see Scope'),

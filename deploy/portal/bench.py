@@ -16,7 +16,7 @@ from deploy.portal.progress import Progress
 from deploy.portal.results import say
 from deploy.portal.tests import engine_and_image
 
-NEEDS_ENGINE = frozenset({"first-byte", "mesos", "throughput"})
+NEEDS_ENGINE = frozenset({"first-byte", "log", "mesos", "throughput", "watch"})
 
 
 def names(place: Place) -> list[str]:

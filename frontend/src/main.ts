@@ -6,7 +6,14 @@ import "@/styles/base.css";
 import "@/styles/components.css";
 import "@/styles/log.css";
 import "@/styles/console.css";
+import "@/styles/files.css";
 import "@/styles/pages.css";
+import "@/styles/life.css";
+import "@/styles/datasets.css";
+import "@/styles/commands.css";
+import "@/styles/environments.css";
+import "@/styles/run.css";
+import "@/styles/manage.css";
 import htmx from "htmx.org";
 import { Idiomorph } from "idiomorph";
 import { csrfToken } from "@/lib/api";
@@ -15,6 +22,7 @@ import * as clock from "@/lib/clock";
 import { h } from "@/lib/dom";
 import * as keys from "@/lib/keys";
 import * as live from "@/lib/live";
+import { dismiss } from "@/lib/notices";
 import * as theme from "@/lib/theme";
 import { toast } from "@/lib/toast";
 
@@ -56,6 +64,8 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("[data-theme-toggle]")) toast(theme.toggle(), { lasts: 2000 });
   if (event.target.closest("[data-show-shortcuts]")) keys.show();
   event.target.closest("[data-dismiss]")?.closest(".toast")?.remove();
+  const notice = event.target.closest<HTMLElement>("[data-dismiss-notice]");
+  if (notice) dismiss(notice);
   const copy = event.target.closest<HTMLElement>("[data-copy]");
   if (copy) void copyText(copy);
 });
@@ -76,6 +86,8 @@ async function copyText(button: HTMLElement): Promise<void> {
 
 const newTask = document.querySelector<HTMLAnchorElement>('[data-key="n"]');
 if (newTask) keys.on("n", "New Task", () => { newTask.click(); });
+const searchField = document.querySelector<HTMLInputElement>('input[data-key="/"]');
+if (searchField) keys.on("/", "Search", () => { searchField.focus(); });
 keys.on("?", "This list", keys.show);
 clock.start();
 live.start();

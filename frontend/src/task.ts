@@ -7,7 +7,8 @@ import { need, pageData } from "@/lib/dom";
 import * as keys from "@/lib/keys";
 import { complain, toast } from "@/lib/toast";
 import { LogIsland, type LogOf } from "@/log/island";
-import * as commandline from "@/console/commandline";
+import { CommandLine, type Lane } from "@/console/commandline";
+import * as datasets from "@/console/datasets";
 import { Documents } from "@/console/documents";
 import { Files } from "@/console/files";
 import { type ConsoleData, type RunJson, splitPath } from "@/console/model";
@@ -49,7 +50,7 @@ function runPart(target: string, part: string): void {
 }
 
 function showCancel(state: "" | "running" | "stopping"): void {
-  cancelButton.hidden = !state;
+  cancelButton.hidden = !state || !data.mayEdit;
   cancelButton.disabled = state === "stopping";
   need(cancelButton, "span").textContent = state === "stopping" ? "Stopping…" : "Cancel";
 }
@@ -95,15 +96,19 @@ function logOf(run: RunJson & { log_size?: number }): LogOf {
 
 // Running and cancelling
 
-async function submit(what: { kind: "script"; script_path: string } | { kind: "command"; command: string }): Promise<boolean> {
-  if (submitting) return false;
+async function submit(what: { kind: "script"; script_path: string } | { kind: "command"; command: string; lane?: Lane }): Promise<boolean> {
+  if (submitting || !data.mayRun) return false;
   submitting = true;
   runButton.disabled = true;
   panel.complain("");
   try {
     // A command has its words in itself.
     const words = what.kind === "script" ? panel.words : { variables: panel.words.variables };
-    const run = (await send("POST", `${data.api}/runs`, { ...what, ...panel.asked, ...panel.machines, ...words })) as RunJson;
+    // A quick one gets what its lane gives.
+    const asked = what.kind === "command" && what.lane === "quick" ? panel.environment : panel.asked;
+    // What was deleted a moment ago must not be found by it.
+    await files.settle();
+    const run = (await send("POST", `${data.api}/runs`, { ...what, ...asked, ...panel.machines, ...words })) as RunJson;
     showRun(logOf(run), "push");
     showTab("output");
     return true;
@@ -118,13 +123,14 @@ async function submit(what: { kind: "script"; script_path: string } | { kind: "c
   }
 }
 
-/** The same once more, as it was then, with more memory. */
+/** The same once more, as it was then, with more memory or through the queue. */
 async function runAgain(button: HTMLButtonElement): Promise<void> {
   if (submitting) return;
   submitting = true;
   button.disabled = true;
   try {
-    const body = { memory: Number(button.dataset["memory"]) };
+    const { memory, lane } = button.dataset;
+    const body = { ...(memory ? { memory: Number(memory) } : {}), ...(lane ? { lane } : {}) };
     const run = (await send("POST", `/api/v1/runs/${button.dataset["again"] ?? ""}/again`, body)) as RunJson;
     showRun(logOf(run), "push");
     // The button goes with its headline; the focus stays with what follows from it.
@@ -138,6 +144,10 @@ async function runAgain(button: HTMLButtonElement): Promise<void> {
 }
 
 async function runScript(): Promise<void> {
+  if (!data.mayRun) {
+    toast(data.mayEdit ? "This Task is in the archive: nothing runs in it." : "You are a viewer of this Task: you may look, not run.");
+    return;
+  }
   const script = documents.script ?? data.lastScript;
   if (!script) {
     toast("Open or write an R script in Code first. Then this runs it.");
@@ -174,14 +184,18 @@ const documents = new Documents(data, {
   written: (area) => void files.refresh([area]),
   run: () => void runScript(),
 });
+datasets.attach(need(document, "#task-datasets"), pageData("console-datasets") as datasets.TaskDataset[]);
 const files: Files = new Files(
   need(document, "#files"),
   data,
-  (area, entry) => {
-    showTab("code");
-    void documents.show(area, entry);
+  {
+    open: (area, entry) => {
+      showTab("code");
+      void documents.show(area, entry);
+    },
+    removed: (full) => { documents.forget(full); },
+    moved: (from, to) => { documents.moved(from, to); },
   },
-  (full) => { documents.forget(full); },
 );
 
 function openFirst(): void {
@@ -193,6 +207,8 @@ function openFirst(): void {
   }
   const scripts = data.areas.code.filter((entry) => entry.kind === "file" && /\.r$/i.test(entry.name));
   const first = scripts.find((entry) => entry.path === data.lastScript) ?? scripts[0];
+  // Nothing to begin with for those who may only look.
+  if (!first && !data.mayEdit) return;
   void documents.show("code", first ?? { name: "script.R", path: "script.R", size: -1 });
 }
 
@@ -204,6 +220,7 @@ nameInput.addEventListener("keydown", (event) => {
   if (event.key === "Enter" || event.key === "Escape") nameInput.blur();
 });
 nameInput.addEventListener("change", () => {
+  if (!data.mayEdit) return;
   send("PATCH", data.api, { name: nameInput.value })
     .then(() => {
       data.name = nameInput.value;
@@ -255,12 +272,19 @@ document.addEventListener("rcluster:run", (event) => {
 });
 
 splitter.attach(need(document, "#splitter"), need(document, "#middle"));
-commandline.attach(need(document, "#commandline"), data.task, (command) => submit({ kind: "command", command }));
+const commandLine = new CommandLine(need(document, "#commandline"), data.commands, data.newest, (command, lane) =>
+  submit({ kind: "command", command, ...(lane ? { lane } : {}) }),
+);
+function learnCommands(): void {
+  commandLine.learnFrom(document.querySelectorAll<HTMLElement>("#history [data-number]"));
+}
+document.body.addEventListener("htmx:afterSettle", learnCommands);
 keys.on("Mod-Enter", "Save and run the script", () => void runScript());
 keys.on("Mod-S", "Save the file", () => void documents.save());
 keys.list("Escape Tab", "Leave the editor by keyboard");
 keys.on("/", "Search the output", () => { output.openSearch(); });
-keys.on("$", "Go to the command line", () => { need<HTMLInputElement>(document, "#command").focus(); });
-keys.list("ArrowUp", "Command line: what was typed before");
+keys.on("$", "Go to the command line", () => { commandLine.focus(); });
+keys.list("ArrowUp", "Command line: what was run before");
+keys.list("Ctrl-R", "Command line: search what was run before");
 openFirst();
 if (data.run) showRun(data.run, "keep");

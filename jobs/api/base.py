@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 from django.db.models import Model, QuerySet
 from django.http import Http404
 from django.urls import URLPattern, register_converter
 from django.urls.converters import PathConverter
 from django.urls.resolvers import RoutePattern
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import APIException, ParseError, ValidationError
 from rest_framework.parsers import JSONParser
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from accounts.authentication import must_allow
 from accounts.ids import PATTERN
-from accounts.models import User
+from accounts.models import ApiToken, Scope, User
 from jobs.api.problems import Problem
 from jobs.models import Run, Task
 
@@ -35,14 +38,56 @@ class SaneJSONParser(JSONParser):
             raise ParseError("The JSON is nested too deep.") from None
 
 
+def needs(**methods: Scope) -> Mapping[str, Scope]:
+    """What a token must be allowed to: needs(POST=Scope.RUN, DELETE=Scope.MANAGE)."""
+    return methods
+
+
 class ApiView(APIView):
     """A view that knows its user and looks rows up as that user may see them."""
 
     parser_classes = (SaneJSONParser,)
+    scopes: ClassVar[Mapping[str, Scope]] = needs()
+    """What a token must be allowed to, by method. Looking needs Scope.READ unless GET is here, too."""
+
+    def perform_authentication(self, request: Request) -> None:
+        """Counts the request whoever it is from: refusing costs as much as answering."""
+        try:
+            super().perform_authentication(request)
+        except APIException:
+            super().check_throttles(request)
+            raise
+        super().check_throttles(request)
+
+    def check_throttles(self, request: Request) -> None:
+        """Done with the authentication already."""
+
+    def check_permissions(self, request: Request) -> None:
+        super().check_permissions(request)
+        if isinstance(request.auth, ApiToken):
+            method = str(request.method)
+            if hasattr(self, method.lower()):  # else it is 405 for everybody
+                must_allow(request.auth, self.scope_of(method))
+
+    @classmethod
+    def scope_of(cls, method: str) -> Scope | None:
+        """What a token needs for it; None: nobody declared it, so no token may do it."""
+        if method in SAFE_METHODS:
+            return cls.scopes.get("GET", Scope.READ)
+        return cls.scopes.get(method)
 
     @property
     def user(self) -> User:
         return person(self.request)
+
+    def flag(self, name: str) -> bool:
+        """A yes or no of the address: ?zip=1. Raises ValidationError for anything else."""
+        given = self.request.query_params.get(name, "")
+        if given in ("1", "true"):
+            return True
+        if given in ("", "0", "false"):
+            return False
+        raise ValidationError({name: ["Give 1 or 0."]})
 
     def task(self, public_id: str) -> Task:
         """The Task, if this person may see it; 404 otherwise, as if there were none."""

@@ -1,46 +1,29 @@
-"""What there is to run on: Environments and machines; what administrators do with machines."""
+"""What there is to run on: machines, and what administrators do with them."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.db.models import Count, QuerySet
+from django.db.models import Count
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
-from rest_framework.generics import ListAPIView
 from rest_framework.permissions import IsAdminUser, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.models import Scope
 from jobs import capacity
-from jobs.api.base import ApiView
-from jobs.api.pagination import OnePage
+from jobs.api.base import ApiView, needs
 from jobs.api.serializers import (
     ClusterSerializer,
-    EnvironmentSerializer,
     MachineSerializer,
     RegistrationSerializer,
 )
 from jobs.machines import declare_lost, drain, undrain
-from jobs.models import Environment, Machine, Run, Site
+from jobs.models import Machine, Run, Site
 from jobs.registration import register_anew, registration
 from jobs.states import RunState
 
 RUNS_EACH = 100
 """Runs named of each machine"""
-
-
-class Environments(ListAPIView[Environment], ApiView):
-    serializer_class = EnvironmentSerializer
-    pagination_class = OnePage
-
-    def get_queryset(self) -> QuerySet[Environment]:
-        return Environment.objects.offered()
-
-    @extend_schema(operation_id="list_environments")
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """The Environments that a Run may choose, the usual one first."""
-        return super().get(request, *args, **kwargs)
 
 
 class Cluster(ApiView):
@@ -75,6 +58,7 @@ class IsAdministrator(IsAdminUser):
 
 
 class RegisterAnew(ApiView):
+    scopes = needs(POST=Scope.MANAGE)
     permission_classes = (IsAuthenticated, IsAdministrator)
 
     @extend_schema(operation_id="register_anew", request=None, responses=RegistrationSerializer)
@@ -87,6 +71,7 @@ class RegisterAnew(ApiView):
 
 
 class MachineView(ApiView):
+    scopes = needs(POST=Scope.MANAGE)
     permission_classes = (IsAuthenticated, IsAdministrator)
 
     def machine(self, given: str) -> Machine:

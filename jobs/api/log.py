@@ -32,6 +32,7 @@ class RunLog(ApiView):
             OpenApiParameter("attempt", int, description="Default: the latest."),
             OpenApiParameter("offset", int, description="First byte wanted. Default: 0."),
             OpenApiParameter("follow", bool, description="1: goes on until the Run ends."),
+            OpenApiParameter("inline", bool, description="1: a browser shows it instead of saving."),
         ],
         responses={
             (200, "text/plain"): OpenApiTypes.BINARY,
@@ -49,7 +50,7 @@ class RunLog(ApiView):
         if attempt > found.attempt:
             raise Problem(HTTPStatus.NOT_FOUND, f"The Run has had {found.attempt} attempts so far.")
         offset = self._number("offset")
-        follow = request.query_params.get("follow", "") in ("1", "true")
+        follow = self.flag("follow")
         if follow and attempt == found.attempt:
             response = self._following(found, offset)
         else:
@@ -58,7 +59,7 @@ class RunLog(ApiView):
         response["Cache-Control"] = "private, no-store"
         response["X-RCluster-Attempt"] = str(attempt)
         name = f"run-{found.number}-{found.public_id}.log"
-        serving.contain(response, name, inline=request.query_params.get("inline", "") == "1")
+        serving.contain(response, name, inline=self.flag("inline"))
         return response
 
     def _number(self, name: str) -> int:

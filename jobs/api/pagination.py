@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import QuerySet
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import BasePagination, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,6 +18,20 @@ class NewestFirst(CursorPagination):
     ordering = "-id"
     page_size_query_param = "limit"
     max_page_size = 200
+
+    def get_page_size(self, request: Request) -> int:
+        """Refuses what is no number instead of giving pages of the usual length."""
+        given = request.query_params.get("limit", str(self.page_size))
+        if not (given.isascii() and given.isdigit() and len(given) < 10 and int(given) > 0):
+            raise ValidationError({"limit": ["Give a whole number from 1 to 200."]})
+        return min(int(given), self.max_page_size)
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = super().get_schema_operation_parameters(view)
+        for each in found:
+            if each["name"] == "limit":
+                each["schema"]["minimum"] = 1
+        return found
 
     def decode_cursor(self, request: Request) -> Any:
         cursor = super().decode_cursor(request)

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from django.db import IntegrityError, transaction
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.models import ApiToken
-from jobs.api.base import ApiView, existing
+from accounts import tokens
+from accounts.models import ApiToken, Scope
+from jobs.api.base import ApiView, existing, needs
 from jobs.api.serializers import (
     MeSerializer,
     NewTokenSerializer,
     TokenRequestSerializer,
     TokenSerializer,
 )
-from jobs.services import Refused
 
 
 class Me(ApiView):
@@ -33,6 +30,7 @@ class Me(ApiView):
 
 class Tokens(ListAPIView[ApiToken], ApiView):
     serializer_class = TokenSerializer
+    scopes = needs(POST=Scope.MANAGE)
 
     def get_queryset(self) -> Any:
         return self.user.api_tokens.all()
@@ -48,35 +46,20 @@ class Tokens(ListAPIView[ApiToken], ApiView):
         responses={201: NewTokenSerializer},
     )
     def post(self, request: Request) -> Response:
-        """Make a token. Its text is in this answer and nowhere else."""
+        """Make a token. Its text is in this answer and nowhere else. A token can make one, too, which
+        may do no more than itself and lasts no longer."""
         asked = TokenRequestSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        name = asked.validated_data["name"]
-        try:
-            with transaction.atomic():
-                token, text = ApiToken.issue(
-                    user=self.user, name=name, expires_at=self._end(asked.validated_data)
-                )
-        except IntegrityError:
-            raise Refused(f"You have a token named {name} already.", field="name") from None
+        by = request.auth if isinstance(request.auth, ApiToken) else None
+        token, text = tokens.make(user=self.user, by=by, **asked.validated_data)
         return Response({**TokenSerializer(token).data, "token": text}, status=HTTPStatus.CREATED)
-
-    def _end(self, asked: dict[str, Any]) -> datetime:
-        wanted: datetime = asked.get("expires_at") or timezone.now() + ApiToken.LIFETIME
-        if not isinstance(self.request.auth, ApiToken):
-            return wanted
-        # Else a token that leaked could keep itself alive for ever.
-        longest = self.request.auth.expires_at
-        if "expires_at" in asked and wanted > longest:
-            raise Refused(
-                "A token can't make one that outlives it: sign in to make it.", field="expires_at"
-            )
-        return min(wanted, longest)
 
 
 class Token(ApiView):
+    scopes = needs(DELETE=Scope.MANAGE)
+
     @extend_schema(operation_id="revoke_token", request=None, responses={204: None})
     def delete(self, request: Request, token: str) -> Response:
         """Revoke a token: from now on it is worth nothing."""
-        existing(self.user.api_tokens.all(), token).delete()
+        tokens.revoke(existing(self.user.api_tokens.all(), token), actor=self.user)
         return Response(status=HTTPStatus.NO_CONTENT)

@@ -17,9 +17,10 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from accounts.tokens import TokenRefused
 from files.safe import FileTooLarge, UnsafePath
 from files.storage import UnknownArea
-from jobs.services import Forbidden, Refused
+from jobs.services import Forbidden, Refused, StillGoing
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -103,10 +104,21 @@ def _as_problem(error: Exception) -> Problem | None:
             return error
         case exceptions.ValidationError():
             return _of_fields(error)
+        case exceptions.Throttled():
+            wait = max(1, round(getattr(error, "wait", None) or 1))
+            return Problem(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"Too many requests: wait {wait} seconds, then go on more slowly.",
+                headers={"Retry-After": str(wait)},
+            )
+        case TokenRefused():
+            return Problem(HTTPStatus.BAD_REQUEST, str(error), errors={error.field: [str(error)]})
         case exceptions.APIException():
             return Problem(HTTPStatus(error.status_code), _sentence(error), headers=_headers(error))
         case Forbidden():
             return Problem(HTTPStatus.FORBIDDEN, str(error))
+        case StillGoing():
+            return Problem(HTTPStatus.CONFLICT, str(error))
         case Refused():
             errors = {error.field: [str(error)]} if error.field else None
             return Problem(HTTPStatus.BAD_REQUEST, str(error), errors=errors)
@@ -162,6 +174,4 @@ def _headers(error: exceptions.APIException) -> dict[str, str]:
     headers = {}
     if challenge := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = challenge
-    if (wait := getattr(error, "wait", None)) is not None:
-        headers["Retry-After"] = f"{wait:.0f}"
     return headers

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, timedelta
+from datetime import UTC
 from typing import Any
 
-from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from accounts.models import ApiToken
+from accounts.models import ApiToken, Scope
+from jobs.api.dataset_fields import ChosenDatasets
 from jobs.api.fields import Cores, Flag, Strict, Text, Whole
 from jobs.capacity import MachineUse, Total
-from jobs.models import Environment, Run, RunKind, Task
+from jobs.models import Environment, Lane, Role, Run, RunKind, Task, TaskCopy
 from jobs.registration import Registration
 from jobs.services import RunRequest
 from jobs.states import Reason, RunState
 
 MAX_ARGUMENTS = 1000
 MAX_VARIABLES = 1000
-LONGEST_TOKEN_LIFE = timedelta(days=366)
+TASK_ROLES = ("owner", *Role.values)
 _SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 
@@ -39,6 +40,9 @@ class MeSerializer(serializers.Serializer[Any]):
 class TokenSerializer(serializers.Serializer[ApiToken]):
     id = serializers.CharField(source="public_id")
     name = serializers.CharField()
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(choices=Scope.choices), help_text="what it may be used for"
+    )
     created_at = moment()
     expires_at = moment()
     last_used_at = moment(allow_null=True)
@@ -50,24 +54,14 @@ class NewTokenSerializer(TokenSerializer):
 
 class TokenRequestSerializer(Strict):
     name = Text(max_length=100, allow_blank=False, trim_whitespace=True)
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(choices=Scope.choices),
+        required=False,
+        min_length=1,
+        max_length=len(Scope),
+        help_text="What it may be used for. Default: read, run, files.",
+    )
     expires_at = moment(required=False, help_text="Default: in 90 days; at most a year from now.")
-
-    def validate_expires_at(self, value: Any) -> Any:
-        now = timezone.now()
-        if value <= now:
-            raise ValidationError("Give a time in the future.")
-        if value > now + LONGEST_TOKEN_LIFE:
-            raise ValidationError("A token may last a year at most.")
-        return value
-
-
-class EnvironmentSerializer(serializers.Serializer[Environment]):
-    id = serializers.CharField(source="slug")
-    name = serializers.CharField()
-    description = serializers.CharField()
-    image = serializers.CharField(help_text="Empty: the R that is installed on the machine.")
-    constraints = serializers.CharField(help_text="attributes that the machine of its Runs has")
-    is_default = serializers.BooleanField()
 
 
 class MachineSerializer(serializers.Serializer[MachineUse]):
@@ -172,27 +166,77 @@ class ChosenEnvironment(serializers.SlugRelatedField[Environment]):
         return super().to_internal_value(data)
 
 
+class TaskCopySerializer(serializers.Serializer[TaskCopy]):
+    bytes_done = serializers.IntegerField()
+    bytes_total = serializers.IntegerField(allow_null=True, help_text="null: not counted yet")
+    problem = serializers.CharField(help_text="why it stopped for good; empty while it goes on")
+
+
 class TaskSerializer(serializers.Serializer[Task]):
     id = serializers.CharField(source="public_id")
     name = serializers.CharField()
+    description = serializers.CharField()
     owner = serializers.CharField(source="owner.username")
+    role = serializers.SerializerMethodField(
+        help_text='what I may do: "owner" everything, "editor" also change and run, "viewer" look'
+    )
     environment = serializers.CharField(
         source="environment.slug", default=None, allow_null=True, help_text="null: the site's usual"
     )
     cpus = serializers.FloatField()
     memory = serializers.IntegerField()
     time_limit = serializers.IntegerField(help_text="0: none")
+    datasets = ChosenDatasets(help_text="names of those that its Runs find at /data/<name>")
     created_at = moment()
     used_at = moment()
+    archived_at = moment(allow_null=True, help_text="since when it is in the archive")
+    deleted_at = moment(allow_null=True, help_text="since when it is in the bin")
+    goes_at = moment(
+        source="gone_at",
+        default=None,
+        allow_null=True,
+        help_text="when one in the bin goes for good, with its files",
+    )
+    storage_used = serializers.IntegerField(help_text="bytes of files and logs, as last measured")
+    storage_measured_at = moment(allow_null=True, help_text="null: not measured yet")
+    copying = TaskCopySerializer(
+        source="copy",
+        default=None,
+        allow_null=True,
+        help_text="while the files of a duplicate are on their way: nothing can run before",
+    )
+    published_url = serializers.CharField(
+        source="get_published_url",
+        allow_null=True,
+        help_text="where everybody may read its output without a sign-in; null: not published",
+    )
     url = serializers.CharField(source="get_absolute_url", help_text="its page")
+
+    @extend_schema_field(serializers.ChoiceField(choices=TASK_ROLES))
+    def get_role(self, task: Task) -> str:
+        user = self.context["user"]
+        if user.is_staff or task.owner_id == user.pk:
+            return "owner"
+        return str(getattr(task, "member_role", None) or Role.VIEWER.value)
 
 
 class TaskRequestSerializer(Strict):
     name = Text(max_length=200, allow_blank=False)
+    description = Text(required=False, max_length=10_000)
     environment = ChosenEnvironment(required=False, allow_null=True)
     cpus = Cores(required=False)
     memory = Whole(required=False)
     time_limit = Whole(required=False)
+    datasets = ChosenDatasets(
+        required=False, help_text="names of those that its Runs find at /data/<name>, all of them"
+    )
+    published = Flag(
+        required=False,
+        help_text="true: everybody who knows its address may read output; only the owner sets it",
+    )
+    archived = Flag(
+        required=False, help_text="true: out of the way, nothing runs in it; only the owner sets it"
+    )
 
 
 class RunSerializer(serializers.Serializer[Run]):
@@ -206,6 +250,9 @@ class RunSerializer(serializers.Serializer[Run]):
     script_path = serializers.CharField()
     command = serializers.CharField()
     arguments = serializers.ListField(child=serializers.CharField())
+    datasets = serializers.SerializerMethodField(
+        help_text="names of those that were mounted read-only at /data/<name>"
+    )
     variables = serializers.DictField(child=serializers.CharField())
     environment = serializers.CharField(source="environment.slug")
     image_digest = serializers.CharField()
@@ -213,6 +260,7 @@ class RunSerializer(serializers.Serializer[Run]):
     memory = serializers.IntegerField()
     time_limit = serializers.IntegerField()
     constraints = serializers.CharField(help_text="attributes that its machine must have")
+    lane = serializers.ChoiceField(choices=Lane.choices)
     priority = serializers.IntegerField()
     retry_if_lost = serializers.BooleanField()
     state = serializers.ChoiceField(choices=[state.value for state in RunState])
@@ -244,6 +292,10 @@ class RunSerializer(serializers.Serializer[Run]):
     url = serializers.CharField(source="get_absolute_url", help_text="its page")
 
 
+    def get_datasets(self, run: Run) -> list[str]:
+        return [each["name"] for each in run.datasets]
+
+
 class RunDetailSerializer(RunSerializer):
     script_text = serializers.CharField(help_text="as it was when the Run was submitted")
 
@@ -254,6 +306,13 @@ class RunAgainSerializer(Strict):
     cpus = Cores(required=False, allow_null=True)
     memory = Whole(required=False, allow_null=True, help_text="bytes")
     time_limit = Whole(required=False, allow_null=True, help_text="seconds; 0: none")
+    lane = serializers.ChoiceField(
+        choices=Lane.choices,
+        required=False,
+        allow_null=True,
+        help_text="What a quick command had is left out in the queue: there it gets what its Task "
+        "usually has.",
+    )
 
 
 class RunRequestSerializer(Strict):
@@ -275,6 +334,13 @@ class RunRequestSerializer(Strict):
         required=False,
         max_length=500,
         help_text="attributes that the machine must have besides the environment's: disk:ssd, zone:a",
+    )
+    lane = serializers.ChoiceField(
+        choices=Lane.choices,
+        required=False,
+        allow_null=True,
+        help_text="Default: a command that asks for no cpus, memory and time_limit is quick, all else "
+        "goes through the queue. A quick command may ask for at most what the lane gives.",
     )
     retry_if_lost = Flag(required=False)
 

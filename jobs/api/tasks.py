@@ -1,31 +1,109 @@
-"""Tasks."""
+"""Tasks: list, make, change, archive, duplicate, give away, delete. Members are in members.py."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Any
 
-from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from django.db import transaction
+from django.db.models import CharField, OuterRef, QuerySet, Subquery
+from django.urls import reverse
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import ValidationError
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.authentication import must_allow
+from accounts.models import ApiToken, Scope
 from jobs import services
-from jobs.api.base import ApiView
+from jobs.api.base import ApiView, existing, needs
+from jobs.api.fields import Strict, Text
 from jobs.api.serializers import TaskRequestSerializer, TaskSerializer
-from jobs.models import Task
+from jobs.models import Task, TaskMember
+
+_ARCHIVED = OpenApiParameter(
+    "archived", bool, description="true: only those in the archive; false: only the others."
+)
+_SHARED = OpenApiParameter(
+    "shared", bool, description="true: only those of others that I am a member of; false: my own."
+)
+_DELETED = OpenApiParameter(
+    "deleted", bool, description="true: those in the bin that I may restore, instead of the others."
+)
+_NAME = OpenApiParameter("name", str, description="Only those whose name has this text in it.")
+_WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
-class Tasks(ListAPIView[Task], ApiView):
+class DuplicateSerializer(Strict):
+    name = Text(
+        required=False,
+        max_length=200,
+        allow_blank=False,
+        help_text="of the new Task; default: Copy of ...",
+    )
+
+
+class TransferSerializer(Strict):
+    to = Text(max_length=254, allow_blank=False, help_text="user name of the new owner")
+
+
+class TaskView(ApiView):
+    def tasks(self) -> QuerySet[Task]:
+        """Those that this person may see, with what they may do there."""
+        return self.described(Task.objects.visible_to(self.user))
+
+    def binned(self) -> QuerySet[Task]:
+        return self.described(Task.objects.in_bin_of(self.user))
+
+    def described(self, tasks: QuerySet[Task]) -> QuerySet[Task]:
+        own = TaskMember.objects.filter(task=OuterRef("pk"), user_id=self.user.pk)
+        role = Subquery(own.values("role")[:1], output_field=CharField())
+        related = tasks.select_related("owner", "environment", "copy")
+        return related.prefetch_related("datasets").annotate(member_role=role)
+
+    def answer(self, task: Task, status: HTTPStatus = HTTPStatus.OK) -> Response:
+        body = TaskSerializer(task, context={"user": self.user}).data
+        headers = None
+        if status is HTTPStatus.CREATED:
+            headers = {"Location": reverse("api-task", args=[task.public_id])}
+        return Response(body, status, headers=headers)
+
+    def must_allow(self, scope: Scope) -> None:
+        """For what needs more of a token than the method says."""
+        if isinstance(self.request.auth, ApiToken):
+            must_allow(self.request.auth, scope)
+
+    def choice(self, name: str) -> bool | None:
+        """A yes-or-no parameter of the address; None where it is left out."""
+        text = self.request.query_params.get(name)
+        if text is None:
+            return None
+        if text.lower() not in _WORDS:
+            raise ValidationError({name: ["Give true or false."]})
+        return _WORDS[text.lower()]
+
+
+class Tasks(ListAPIView[Task], TaskView):
     serializer_class = TaskSerializer
+    scopes = needs(POST=Scope.RUN)
 
     def get_queryset(self) -> QuerySet[Task]:
-        return self.tasks()
+        tasks = self.binned() if self.choice("deleted") else self.tasks()
+        if (archived := self.choice("archived")) is not None:
+            tasks = tasks.filter(archived_at__isnull=not archived)
+        if (shared := self.choice("shared")) is not None:
+            me = self.user.pk
+            tasks = tasks.filter(members__user=me) if shared else tasks.filter(owner=me)
+        name = self.request.query_params.get("name", "").replace("\0", "")
+        return tasks.filter(name__icontains=name) if name else tasks
 
-    @extend_schema(operation_id="list_tasks")
+    def get_serializer_context(self) -> dict[str, Any]:
+        return {**super().get_serializer_context(), "user": self.request.user}
+
+    @extend_schema(operation_id="list_tasks", parameters=[_ARCHIVED, _SHARED, _DELETED, _NAME])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """The Tasks that I may see."""
+        """The Tasks that I may see: my own and those shared with me, in the archive or not."""
         return super().get(request, *args, **kwargs)
 
     @extend_schema(
@@ -35,27 +113,122 @@ class Tasks(ListAPIView[Task], ApiView):
         """Make a Task with empty folders."""
         asked = TaskRequestSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        task = services.create_task(user=self.user, **asked.validated_data)
-        return Response(
-            TaskSerializer(task).data,
-            status=HTTPStatus.CREATED,
-            headers={"Location": f"{request.path.rstrip('/')}/{task.public_id}"},
-        )
+        given = dict(asked.validated_data)
+        archived = given.pop("archived", False)
+        if archived or given.get("published"):
+            self.must_allow(Scope.MANAGE)
+        with transaction.atomic():
+            task = services.create_task(user=self.user, **given)
+            if archived:
+                services.archive_task(user=self.user, task=task)
+        return self.answer(task, HTTPStatus.CREATED)
 
 
-class OneTask(ApiView):
+class OneTask(TaskView):
+    scopes = needs(PATCH=Scope.RUN, DELETE=Scope.MANAGE)
+
     @extend_schema(operation_id="task", responses=TaskSerializer)
     def get(self, request: Request, task: str) -> Response:
         """One Task."""
-        return Response(TaskSerializer(self.task(task)).data)
+        return self.answer(self.task(task))
 
     @extend_schema(
         operation_id="change_task", request=TaskRequestSerializer, responses=TaskSerializer
     )
     def patch(self, request: Request, task: str) -> Response:
-        """Rename a Task, or change what its Runs usually ask for."""
+        """Rename or describe a Task, archive it, publish its output, or change what its Runs usually
+        ask for. A token needs the scope `manage` to archive or publish."""
         found = self.task(task)
         asked = TaskRequestSerializer(data=request.data, partial=True)
         asked.is_valid(raise_exception=True)
-        changed = services.update_task(user=self.user, task=found, **asked.validated_data)
-        return Response(TaskSerializer(changed).data)
+        with transaction.atomic():
+            change(self, found, dict(asked.validated_data))
+        return self.answer(found)
+
+    @extend_schema(
+        operation_id="delete_task",
+        request=None,
+        parameters=[
+            OpenApiParameter(
+                "cancel", bool, description="true: cancel its Runs first. Else they refuse it."
+            )
+        ],
+        responses={204: None, 409: None},
+    )
+    def delete(self, request: Request, task: str) -> Response:
+        """Put a Task into the bin. It can be restored for some days; then its files go. Answers 409
+        while Runs of it wait or run."""
+        cancel = bool(self.choice("cancel"))
+        services.delete_task(user=self.user, task=self.task(task), cancel_runs=cancel)
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+
+def change(view: TaskView, task: Task, changes: dict[str, Any]) -> None:
+    """What a request wants changed, by the services that do it. Call it in a transaction."""
+    published, archived = changes.pop("published", None), changes.pop("archived", None)
+    if published is not None or archived is not None:
+        view.must_allow(Scope.MANAGE)
+    if published is not None:
+        act = services.publish if published else services.unpublish
+        act(user=view.user, task=task)
+    if archived is not None:
+        put = services.archive_task if archived else services.unarchive_task
+        put(user=view.user, task=task)
+    if changes or (published is None and archived is None):
+        services.update_task(user=view.user, task=task, **changes)
+
+
+class DuplicateTask(TaskView):
+    scopes = needs(POST=Scope.RUN)
+
+    @extend_schema(
+        operation_id="duplicate_task", request=DuplicateSerializer, responses={201: TaskSerializer}
+    )
+    def post(self, request: Request, task: str) -> Response:
+        """A new Task of mine with the settings, code and input of this one, without output and Runs.
+        While `copying` is not null its files are still on their way, and nothing can run in it."""
+        asked = DuplicateSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        new = services.duplicate_task(
+            user=self.user, task=self.task(task), name=asked.validated_data.get("name", "")
+        )
+        return self.answer(existing(self.tasks(), new.public_id), HTTPStatus.CREATED)
+
+
+class TransferTask(TaskView):
+    scopes = needs(POST=Scope.MANAGE)
+
+    @extend_schema(
+        operation_id="transfer_task", request=TransferSerializer, responses=TaskSerializer
+    )
+    def post(self, request: Request, task: str) -> Response:
+        """Give a Task to another owner, who is asked for nothing. I stay in it as an editor."""
+        found = self.task(task)
+        services.must_manage(self.user, found)
+        asked = TransferSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        person = services.person_named(asked.validated_data["to"])
+        services.transfer_task(user=self.user, task=found, person=person)
+        return self.answer(existing(self.tasks(), task))
+
+
+class RestoreTask(TaskView):
+    scopes = needs(POST=Scope.MANAGE)
+
+    @extend_schema(operation_id="restore_task", request=None, responses=TaskSerializer)
+    def post(self, request: Request, task: str) -> Response:
+        """Take a Task out of the bin, as it was. One that isn't in it stays as it is."""
+        found = self.binned().filter(public_id=task).first()
+        if found is None:
+            found = self.task(task)
+        return self.answer(services.restore_task(user=self.user, task=found))
+
+
+class PurgeTask(TaskView):
+    scopes = needs(POST=Scope.MANAGE)
+
+    @extend_schema(operation_id="purge_task", request=None, responses={202: None})
+    def post(self, request: Request, task: str) -> Response:
+        """Remove a Task that is in the bin for good, now, with all its files. There is no way back."""
+        services.purge_task(user=self.user, task=existing(self.binned(), task))
+        return Response(status=HTTPStatus.ACCEPTED)

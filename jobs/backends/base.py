@@ -81,8 +81,16 @@ class Capabilities:
     """"full" (with the host's loopback out of reach) or "none"."""
     launch_is_start: bool = True
     """When launch() returns the container runs; else `status` tells when it does."""
+    lends: bool = True
+    """Quick commands get their little room beside what is offered; else only within that."""
     notes: tuple[str, ...] = ()
     """Sentences for the cluster page about what is weaker here than usual."""
+
+
+def memory_to_offer(machine: int, set_aside: int) -> int:
+    """Bytes, of a machine with so many: 90 %, less what is set aside for quick commands, of which
+    there is no more than 10 %."""
+    return machine * 9 // 10 - min(set_aside, machine // 10)
 
 
 @dataclass(frozen=True)

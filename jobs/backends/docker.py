@@ -33,6 +33,7 @@ from jobs.backends.base import (
     Notify,
     Offer,
     OnPhase,
+    memory_to_offer,
     reports_of,
 )
 from jobs.backends.docker_json import (
@@ -159,12 +160,14 @@ class DockerBackend:
         runner: Path,
         cpus: float | None = None,
         memory: int | None = None,
+        set_aside: int = 0,
     ) -> None:
         self._engine = Engine(base_url)
         self._installation = installation
         self._runner = runner
         self._cpus = cpus
         self._memory = memory
+        self._set_aside = set_aside
         self._proxies = site_proxies()
         self._processors = Processors()
         self._capacity: tuple[float, Offer] | None = None
@@ -218,7 +221,7 @@ class DockerBackend:
         offer = Offer(
             machine=str(info["Name"]),
             cpus=self._cpus if self._cpus else cpus,
-            memory=self._memory if self._memory else memory * 9 // 10,
+            memory=self._memory or memory_to_offer(memory, self._set_aside),
         )
         self._capacity = (time.monotonic(), offer)
         return [offer]

@@ -35,6 +35,7 @@ from jobs.backends.base import (
     Notify,
     Offer,
     OnPhase,
+    memory_to_offer,
     reports_of,
 )
 from jobs.backends.exit_record import ExitRecord, read_record
@@ -70,12 +71,14 @@ class LocalBackend:
         installation: str,
         cpus: float | None = None,
         memory: int | None = None,
+        set_aside: int = 0,
         machine: str | None = None,
     ) -> None:
         self._state = State(state_dir)
         self._runner_dir = runner_dir
         self._cpus = cpus
         self._memory = memory
+        self._set_aside = set_aside
         self._machine = machine or platform.node()
         self._proxies = site_proxies()
         self._processors = Processors()
@@ -149,7 +152,7 @@ class LocalBackend:
             Offer(
                 machine=self._machine,
                 cpus=self._cpus if self._cpus else float(len(os.sched_getaffinity(0))),
-                memory=self._memory if self._memory else memory * 9 // 10,
+                memory=self._memory or memory_to_offer(memory, self._set_aside),
             )
         ]
 

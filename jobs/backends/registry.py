@@ -32,7 +32,9 @@ class BackendConfig:
     cpus: float | None = None
     """None: all of the machine's"""
     memory: int | None = None
-    """bytes; None: nine tenths of the machine's"""
+    """bytes; None: nine tenths of the machine's, less some of `set_aside`"""
+    set_aside: int = 0
+    """bytes that quick commands may hold together beside what is offered"""
     mesos: MesosSettings = field(default_factory=MesosSettings)
     notes: Notes | None = None
     """where a backend keeps what must outlive processes and machines"""
@@ -72,6 +74,7 @@ def _docker(config: BackendConfig) -> Backend:
         runner=config.runner_dir / "rcluster-run",
         cpus=config.cpus,
         memory=config.memory,
+        set_aside=config.set_aside,
     )
 
 
@@ -84,6 +87,7 @@ def _local(config: BackendConfig) -> Backend:
         installation=config.installation,
         cpus=config.cpus,
         memory=config.memory,
+        set_aside=config.set_aside,
         machine=config.machine,
     )
 

@@ -3,8 +3,13 @@
 import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
+import jobs.states
 from django.conf import settings
 from django.db import migrations, models
+
+
+def environments_in_use_are_ready(apps, schema_editor):
+    apps.get_model('jobs', 'Environment').objects.update(ready_at=models.F('created_at'))
 
 
 class Migration(migrations.Migration):
@@ -48,7 +53,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='environment',
             name='digest',
-            field=models.CharField(blank=True, editable=False, help_text='the image that was last tested', max_length=600),
+            field=models.CharField(blank=True, editable=False, help_text='the image that last passed its test', max_length=600),
+        ),
+        migrations.AddField(
+            model_name='environment',
+            name='digest_since',
+            field=models.DateTimeField(blank=True, editable=False, help_text='when a test first met that image', null=True),
         ),
         migrations.AddField(
             model_name='environment',
@@ -61,9 +71,37 @@ class Migration(migrations.Migration):
             field=models.DateTimeField(blank=True, editable=False, help_text='Set: its smoke test passed: Runs may choose it.', null=True),
         ),
         migrations.AddField(
+            model_name='task',
+            name='is_hidden',
+            field=models.BooleanField(default=False, editable=False, help_text="Yes: the portal's own, in which Environments are checked; on nobody's pages."),
+        ),
+        migrations.AddConstraint(
+            model_name='task',
+            constraint=models.UniqueConstraint(condition=models.Q(('is_hidden', True)), fields=('is_hidden',), name='task_one_hidden'),
+        ),
+        migrations.AddIndex(
+            model_name='run',
+            index=models.Index(fields=['environment', 'created_at'], name='run_environment_recent'),
+        ),
+        migrations.AddField(
+            model_name='run',
+            name='cancel_reason',
+            field=models.CharField(blank=True, editable=False, help_text='what an administrator gave as the cause', max_length=200),
+        ),
+        migrations.AddField(
             model_name='run',
             name='datasets',
-            field=models.JSONField(default=list, help_text='mounted at /data/<name>: [{"name": ..., "path": below the storage}]'),
+            field=models.JSONField(default=list, help_text='mounted at /data/<name>: [{"id": ..., "name": ..., "path": below the storage}]'),
+        ),
+        migrations.AlterField(
+            model_name='run',
+            name='reason',
+            field=models.CharField(blank=True, choices=[('', ''), ('submitted', 'submitted'), ('no_room', 'no room'), ('user_limit', 'user limit'), ('backend_unavailable', 'backend unavailable'), ('registry_unavailable', 'registry unavailable'), ('storage_unavailable', 'storage unavailable'), ('storage_low', 'storage low'), ('never_started', 'never started'), ('node_lost_retry', 'node lost retry'), ('pulling', 'pulling'), ('launching', 'launching'), ('unreachable', 'unreachable'), ('exit_code', 'exit code'), ('out_of_memory', 'out of memory'), ('killed', 'killed'), ('time_limit', 'time limit'), ('command_not_found', 'command not found'), ('image_not_found', 'image not found'), ('dataset_unavailable', 'dataset unavailable'), ('launch_error', 'launch error'), ('node_lost', 'node lost'), ('disk_full', 'disk full'), ('log_write_failed', 'log write failed'), ('cancelled', 'cancelled')], default=jobs.states.Reason['SUBMITTED'], editable=False, max_length=30),
+        ),
+        migrations.AlterField(
+            model_name='runevent',
+            name='reason',
+            field=models.CharField(blank=True, choices=[('', ''), ('submitted', 'submitted'), ('no_room', 'no room'), ('user_limit', 'user limit'), ('backend_unavailable', 'backend unavailable'), ('registry_unavailable', 'registry unavailable'), ('storage_unavailable', 'storage unavailable'), ('storage_low', 'storage low'), ('never_started', 'never started'), ('node_lost_retry', 'node lost retry'), ('pulling', 'pulling'), ('launching', 'launching'), ('unreachable', 'unreachable'), ('exit_code', 'exit code'), ('out_of_memory', 'out of memory'), ('killed', 'killed'), ('time_limit', 'time limit'), ('command_not_found', 'command not found'), ('image_not_found', 'image not found'), ('dataset_unavailable', 'dataset unavailable'), ('launch_error', 'launch error'), ('node_lost', 'node lost'), ('disk_full', 'disk full'), ('log_write_failed', 'log write failed'), ('cancelled', 'cancelled')], max_length=30),
         ),
         migrations.AddField(
             model_name='run',
@@ -162,6 +200,22 @@ class Migration(migrations.Migration):
             name='max_storage',
             field=models.BigIntegerField(blank=True, help_text='bytes of all Tasks and Datasets that they own; empty: no limit', null=True, validators=[django.core.validators.MinValueValidator(1)]),
         ),
+        migrations.RemoveIndex(
+            model_name='run',
+            name='run_line',
+        ),
+        migrations.AddIndex(
+            model_name='run',
+            index=models.Index(condition=models.Q(('state', 'queued')), fields=['submitted_by', '-priority', 'id', 'environment', 'cpus', 'memory', 'time_limit', 'not_before', 'ahead', 'state', 'lane'], name='run_line'),
+        ),
+        migrations.AddIndex(
+            model_name='run',
+            index=models.Index(condition=models.Q(('lane', 'quick'), ('state', 'queued')), fields=['id'], name='run_waiting_quick'),
+        ),
+        migrations.AddIndex(
+            model_name='run',
+            index=models.Index(condition=models.Q(('finished_at__isnull', False)), fields=['state', '-id'], name='run_ended_newest'),
+        ),
         migrations.AddIndex(
             model_name='task',
             index=models.Index(condition=models.Q(('deleted_at__isnull', False)), fields=['deleted_at'], name='task_in_the_bin'),
@@ -202,4 +256,5 @@ class Migration(migrations.Migration):
             model_name='taskmember',
             constraint=models.CheckConstraint(condition=models.Q(('role__in', ['viewer', 'editor'])), name='taskmember_role_known'),
         ),
+        migrations.RunPython(environments_in_use_are_ready, migrations.RunPython.noop, elidable=True),
     ]

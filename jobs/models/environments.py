@@ -14,6 +14,10 @@ from django.utils import timezone
 from jobs.models.site import Site
 from jobs.states import RunState
 
+if TYPE_CHECKING:
+    from jobs.models.runs import Run
+
+
 class EnvironmentState(enum.StrEnum):
     """Whether new Runs may choose an Environment. Not stored: it follows from the row and its check."""
 
@@ -24,7 +28,7 @@ class EnvironmentState(enum.StrEnum):
     FAILED = "failed"
     """The smoke test of its image failed: nobody may choose it."""
     UNCHECKED = "unchecked"
-    """Nobody has had it tested yet."""
+    """Nobody has had its image tested, or the test was cancelled."""
     RETIRED = "retired"
     """An administrator took it out of use; what ran in it still names it."""
 
@@ -126,29 +130,44 @@ class Environment(models.Model):
 
     @property
     def state(self) -> EnvironmentState:
-        """Reads check_run: select_related() it for lists."""
+        """Reads check_run, like all below: select_related() it for lists."""
+        run = self.check_run
         if self.retired_at is not None:
             return EnvironmentState.RETIRED
         if self.passed_at is not None:
             return EnvironmentState.READY
-        if self.check_run is None:
+        if run is None or run.state == RunState.CANCELLED:
             return EnvironmentState.UNCHECKED
-        return EnvironmentState.FAILED if self.check_run.is_final else EnvironmentState.CHECKING
+        return EnvironmentState.FAILED if run.is_final else EnvironmentState.CHECKING
 
     @property
     def passed_at(self) -> datetime | None:
         """When its image passed its first smoke test; None: it has not."""
-        run = self.check_run
-        if self.ready_at is None and run is not None and run.state == RunState.SUCCEEDED:
-            return run.finished_at
-        return self.ready_at
+        run = self._passed
+        return self.ready_at or (run.finished_at if run else None)
+
+    @property
+    def tested_digest(self) -> str:
+        """The image that last passed its test; "" while none has."""
+        run = self._passed
+        return run.image_digest if run else self.digest
+
+    @property
+    def tested_since(self) -> datetime | None:
+        """When a test first met that image."""
+        run = self._passed
+        return run.placed_at if run and run.image_digest != self.digest else self.digest_since
 
     @property
     def last_check_failed(self) -> bool:
         """Also of one that is ready: a newer image under its name, or a package, does not work."""
-        run = self.check_run
-        return run is not None and run.is_final and run.state == RunState.FAILED
+        return self.check_run is not None and self.check_run.state == RunState.FAILED
 
     @property
     def is_checked_now(self) -> bool:
         return self.check_run is not None and not self.check_run.is_final
+
+    @property
+    def _passed(self) -> Run | None:
+        run = self.check_run
+        return run if run is not None and run.state == RunState.SUCCEEDED else None

@@ -38,7 +38,8 @@ class RunQuerySet(models.QuerySet["Run"]):
         kept = self.filter(task__deleted_at__isnull=True)
         if user.is_staff:
             return kept
-        return kept.filter(task__is_hidden=False).filter(Q(task__owner=user) | Q(task__in=shared_with(user)))
+        kept = kept.filter(task__is_hidden=False)
+        return kept.filter(Q(task__owner=user) | Q(task__in=shared_with(user)))
 
     def of(self, user: User) -> RunQuerySet:
         """Those of the person's own Tasks and of those shared with them, also for staff."""
@@ -101,7 +102,7 @@ class Run(models.Model):
     lane = models.CharField(max_length=10, choices=Lane.choices, default=Lane.QUEUE)
     datasets = models.JSONField(
         default=list,
-        help_text='mounted at /data/<name>: [{"name": ..., "path": below the storage}]',
+        help_text='mounted at /data/<name>: [{"id": ..., "name": ..., "path": below the storage}]',
     )
     priority = models.SmallIntegerField(default=0)
     retry_if_lost = models.BooleanField(default=False)
@@ -149,6 +150,9 @@ class Run(models.Model):
         related_name="+",
         editable=False,
     )
+    cancel_reason = models.CharField(
+        max_length=200, blank=True, editable=False, help_text="what an administrator gave as the cause"
+    )
     exit_code = models.IntegerField(null=True, blank=True, editable=False)
     log_size = models.BigIntegerField(
         default=0, editable=False, help_text="bytes, final once the Run is"
@@ -180,9 +184,15 @@ class Run(models.Model):
                     "not_before",
                     "ahead",
                     "state",
+                    "lane",
                 ),
                 condition=Q(state="queued"),
                 name="run_line",
+            ),
+            models.Index(
+                fields=("id",),
+                condition=Q(state="queued", lane="quick"),
+                name="run_waiting_quick",
             ),
             models.Index(
                 fields=("id",),
@@ -201,6 +211,11 @@ class Run(models.Model):
                 name="run_charge_due",
             ),
             models.Index(fields=("task", "-id"), name="run_task_newest"),
+            models.Index(
+                fields=("state", "-id"),
+                condition=Q(finished_at__isnull=False),
+                name="run_ended_newest",
+            ),
             # How much an Environment was used lately.
             models.Index(fields=("environment", "created_at"), name="run_environment_recent"),
         )
@@ -251,6 +266,14 @@ class Run(models.Model):
     @property
     def is_cancelling(self) -> bool:
         return self.cancel_requested_at is not None and not self.is_final
+
+    @property
+    def cancelled_by(self) -> str:
+        """Who asked for its end, and why if they said so; "" if nobody did."""
+        if self.cancel_requested_by is None:
+            return ""
+        name = self.cancel_requested_by.get_username()
+        return f"{name} ({self.cancel_reason})" if self.cancel_reason else name
 
     @property
     def title(self) -> str:

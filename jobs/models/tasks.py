@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -150,7 +151,21 @@ class Task(models.Model):
         return self.name
 
     def get_absolute_url(self) -> str:
+        # The portal's own has no page; its Runs are explained with their Environments.
+        if self.is_hidden:
+            return reverse("manage_environments")
         return reverse("task", args=[self.public_id])
+
+    @property
+    def gone_at(self) -> datetime | None:
+        """When it goes for good; None for one that is not in the bin."""
+        if self.deleted_at is None:
+            return None
+        return self.deleted_at + timedelta(days=settings.RCLUSTER_BIN_DAYS)
+
+    def get_published_url(self) -> str | None:
+        """The address, within this site, of its output for everybody; None: not published."""
+        return reverse("published", args=[self.published_id]) if self.published_id else None
 
 
 class TaskMember(models.Model):

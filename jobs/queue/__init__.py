@@ -3,6 +3,7 @@
     line.py      the order: priority, then who uses least, then age; limits per person
     machines.py  what is free where, the best fit, and room kept for the Run that is next
     planning.py  plan(): one pass over both
+    quick.py     plan_quick(): short commands, outside of the line
     words.py     amounts and sentences for people
 
 docs/admin/queue.md says in plain words how it decides.
@@ -11,6 +12,7 @@ docs/admin/queue.md says in plain words how it decides.
 from jobs.queue.line import EPSILON, Need, Person, Resources
 from jobs.queue.machines import Held, Room
 from jobs.queue.planning import LEVELS, NEAR, Plan, Wait, behind, plan
+from jobs.queue.quick import Places, QuickPlan, plan_quick
 from jobs.queue.words import amount, size
 
 __all__ = [
@@ -20,12 +22,15 @@ __all__ = [
     "Held",
     "Need",
     "Person",
+    "Places",
     "Plan",
+    "QuickPlan",
     "Resources",
     "Room",
     "Wait",
     "amount",
     "behind",
     "plan",
+    "plan_quick",
     "size",
 ]

@@ -3,7 +3,43 @@
 Each either does what was asked, or raises Refused and changes nothing. Notifications leave on commit.
 """
 
+from jobs.services.bin import StillGoing, delete_task, purge_task, restore_task
 from jobs.services.checks import COMMAND_LIMIT, SMALLEST_CPUS, SMALLEST_MEMORY
+from jobs.services.copying import duplicate_task, give_up_copy, try_copy_again
+from jobs.services.datasets import (
+    create_dataset,
+    dataset_role,
+    delete_dataset,
+    files_changed,
+    must_change_files,
+    must_edit_dataset,
+    must_manage_dataset,
+    register_dataset,
+    restore_dataset,
+    share_dataset,
+    sweep_datasets,
+    transfer_dataset,
+    unshare_dataset,
+    update_dataset,
+)
+from jobs.services.environment_fields import package_names
+from jobs.services.environments import (
+    add_environment,
+    change_environment,
+    check_all_environments,
+    check_environment,
+    make_default,
+    managed_environments,
+    newer_image,
+    restore_environment,
+    retire_environment,
+    update_environment,
+)
+from jobs.services.granting import choose_datasets
+from jobs.services.publishing import publish, unpublish
+from jobs.services.quota import grew as files_grew
+from jobs.services.quota import over_quota, room_left
+from jobs.services.quota import refuse_beyond as refuse_beyond_quota
 from jobs.services.refused import Refused
 from jobs.services.rights import Forbidden, may_edit, may_manage, must_edit, must_manage, role_of
 from jobs.services.runs import (
@@ -16,7 +52,14 @@ from jobs.services.runs import (
     script_name,
     submit,
 )
-from jobs.services.tasks import create_task, update_task
+from jobs.services.sharing import (
+    find_people,
+    person_named,
+    share_task,
+    transfer_task,
+    unshare_task,
+)
+from jobs.services.tasks import archive_task, create_task, unarchive_task, update_task
 
 __all__ = [
     "COMMAND_LIMIT",
@@ -27,16 +70,62 @@ __all__ = [
     "Forbidden",
     "Refused",
     "RunRequest",
+    "StillGoing",
+    "add_environment",
+    "archive_task",
     "cancel",
     "cancel_waiting",
+    "change_environment",
+    "check_all_environments",
+    "check_environment",
+    "choose_datasets",
+    "create_dataset",
     "create_task",
+    "dataset_role",
+    "delete_dataset",
+    "delete_task",
+    "duplicate_task",
+    "files_changed",
+    "files_grew",
+    "find_people",
+    "give_up_copy",
+    "make_default",
+    "managed_environments",
     "may_edit",
     "may_manage",
+    "must_change_files",
     "must_edit",
+    "must_edit_dataset",
     "must_manage",
+    "must_manage_dataset",
+    "newer_image",
+    "over_quota",
+    "package_names",
+    "person_named",
+    "publish",
+    "purge_task",
+    "refuse_beyond_quota",
+    "register_dataset",
+    "restore_dataset",
+    "restore_environment",
+    "restore_task",
+    "retire_environment",
     "role_of",
+    "room_left",
     "run_again",
     "script_name",
+    "share_dataset",
+    "share_task",
     "submit",
+    "sweep_datasets",
+    "transfer_dataset",
+    "transfer_task",
+    "try_copy_again",
+    "unarchive_task",
+    "unpublish",
+    "unshare_dataset",
+    "unshare_task",
+    "update_dataset",
+    "update_environment",
     "update_task",
 ]

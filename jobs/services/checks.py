@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 
 from django.conf import settings
+from django.db.models import Q
 
 from jobs import constraints
-from jobs.models import Environment
+from jobs.models import Environment, EnvironmentState, Site
 from jobs.queue import size
 from jobs.services.refused import Refused
 
@@ -31,21 +32,33 @@ def task_name(name: str) -> str:
 
 
 def environment_for(chosen: Environment | None) -> Environment:
-    offered = Environment.objects.offered()
-    if chosen is None:
-        found = offered.order_by("-is_default", "name").first()
+    """`chosen` or, for None, the site's usual one, if new Runs may choose it now."""
+    kept = Environment.objects.filter(
+        retired_at__isnull=True, uses_image=Site.load().backend_has_images
+    ).select_related("check_run")
+    kept = kept.defer("check_run__script_text", "check_run__stdin")
+    if chosen is not None:
+        found = kept.filter(pk=chosen.pk).first()
+    else:
+        # Never another one instead of the usual one, only because that is not ready yet.
+        choices = kept.filter(Q(is_default=True) | Q(pk__in=Environment.objects.usable()))
+        found = choices.order_by("-is_default", "name").first()
         if found is None:
             raise Refused(
                 "There is no Environment to run in. Ask your administrator to add one.",
                 field="environment",
             )
-        return found
-    if not offered.filter(pk=chosen.pk).exists():
+    if found is None or found.state is not EnvironmentState.READY:
+        checked = found is not None and found.state is EnvironmentState.CHECKING
+        name = found.name if found is not None else chosen.name if chosen is not None else ""
         raise Refused(
-            f"The environment “{chosen.name}” can't be used now. Choose another one.",
+            f"The environment “{name}” is being checked: try again in some minutes, or choose "
+            "another one."
+            if checked
+            else f"The environment “{name}” can't be used now. Choose another one.",
             field="environment",
         )
-    return chosen
+    return found
 
 
 def text(value: str | None, name: str, limit: int) -> str | None:

@@ -12,15 +12,18 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from accounts import audit
+from accounts.audit import Action
 from files import storage
 from files.safe import UnsafePath
 from jobs import constraints, notify, transitions
-from jobs.models import Environment, Run, RunKind, Site, Task, UserLimits
+from jobs.models import Environment, Lane, Run, RunKind, Site, Task
 from jobs.possible import impossible
-from jobs.queue import amount
-from jobs.services import checks
+from jobs.services import checks, lanes, quota
+from jobs.services.granting import granted
 from jobs.services.refused import Refused
 from jobs.services.rights import must_edit
+from jobs.services.tasks import open_for_runs, why_nothing_runs
 from jobs.states import ACTIVE, Reason, RunState
 
 if TYPE_CHECKING:
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
 
 SCRIPT_LIMIT = 2 * 1024**2
 STDIN_LIMIT = 1024**2
+CANCEL_REASON = 200
+"""characters"""
+CHECK_PRIORITY = 10
+"""of the smoke test of an Environment"""
 
 
 @dataclass(frozen=True)
@@ -48,13 +55,29 @@ class RunRequest:
     time_limit: int | None = None
     constraints: str = ""
     """attributes that the machine must have, besides the Environment's: disk:ssd, zone:a"""
+    datasets: Sequence[Mapping[str, str]] | None = None
+    """as an earlier Run kept them; None: those that the Task names"""
+    lane: str | None = None
+    """one of Lane; None: a command that asks for no CPUs, memory or time is quick"""
     retry_if_lost: bool = False
 
 
-def submit(*, user: User, task: Task, request: RunRequest, repeats: Run | None = None) -> Run:
-    """Queue a Run of `task`: the row is committed and its folders exist when this returns."""
+def submit(
+    *,
+    user: User,
+    task: Task,
+    request: RunRequest,
+    repeats: Run | None = None,
+    checking: Environment | None = None,
+) -> Run:
+    """Queue a Run of `task`: the row is committed and its folders exist when this returns.
+
+    `checking`: the Environment whose smoke test this is: it need not be offered, and nobody who waits
+    for it shall wait for a long line.
+    """
     must_edit(user, task)
-    environment = checks.environment_for(request.environment or task.environment)
+    environment = checking or checks.environment_for(request.environment or task.environment)
+    share = lanes.share_of(user=user, task=task, request=request)
     run = Run(
         task=task,
         submitted_by=user,
@@ -63,23 +86,27 @@ def submit(*, user: User, task: Task, request: RunRequest, repeats: Run | None =
         arguments=checks.arguments(request.arguments),
         variables=checks.variables(request.variables),
         stdin=checks.text(request.stdin, "stdin", STDIN_LIMIT),
-        cpus=checks.cpus(task.cpus if request.cpus is None else request.cpus),
-        memory=checks.memory(task.memory if request.memory is None else request.memory),
-        time_limit=checks.time_limit(
-            task.time_limit if request.time_limit is None else request.time_limit
-        ),
+        lane=share.lane,
+        cpus=share.cpus,
+        memory=share.memory,
+        time_limit=share.time_limit,
         constraints=checks.constraints_text(request.constraints, environment),
         retry_if_lost=request.retry_if_lost,
+        priority=CHECK_PRIORITY if checking else 0,
+        datasets=granted(user=user, task=task, asked=request.datasets),
         reason=Reason.SUBMITTED,
     )
     _what_to_run(run, task, request)
     if no := impossible(run):
         raise Refused(no.sentence, field=no.field)
-    _refuse_beyond_limits(run)
+    lanes.refuse_beyond_limits(run)
+    if full := quota.over_quota(task.owner, asked_by=user):
+        raise Refused(full)
     with transaction.atomic():
-        Task.objects.filter(pk=task.pk).update(
+        if not open_for_runs(task).update(
             last_run_number=F("last_run_number") + 1, used_at=timezone.now()
-        )
+        ):
+            raise Refused(why_nothing_runs(task))
         run.number = Task.objects.values_list("last_run_number", flat=True).get(pk=task.pk)
         run.save(force_insert=True)
         transitions.record(run)
@@ -94,11 +121,19 @@ def run_again(
     cpus: Decimal | float | None = None,
     memory: int | None = None,
     time_limit: int | None = None,
+    lane: str | None = None,
 ) -> Run:
-    """The same request once more, as it was then, but for the resources that are given here."""
+    """The same request once more, as it was then, but for what is given here.
+
+    A quick command for which resources are given, or the queue, gets there what the Task usually has
+    for those that are not: what it had would only end it again.
+    """
+    if run.task.is_hidden:
+        raise Refused("This was the check of an Environment: check it again on its own page.")
     environment = run.environment if run.environment.retired_at is None else None
     if environment is not None and environment.uses_image != Site.load().backend_has_images:
         environment = None
+    as_it_was = run.lane == Lane.QUEUE and lane != Lane.QUICK
     request = RunRequest(
         kind=run.kind,
         script_path=run.script_path,
@@ -108,25 +143,41 @@ def run_again(
         variables=run.variables,
         stdin=run.stdin,
         environment=environment,
-        cpus=run.cpus if cpus is None else cpus,
-        memory=run.memory if memory is None else memory,
-        time_limit=run.time_limit if time_limit is None else time_limit,
+        cpus=run.cpus if cpus is None and as_it_was else cpus,
+        memory=run.memory if memory is None and as_it_was else memory,
+        time_limit=run.time_limit if time_limit is None and as_it_was else time_limit,
+        lane=Lane.QUEUE if as_it_was else lane,
         constraints=constraints.again(
             run.constraints, checks.environment_for(environment or run.task.environment).constraints
         ),
         retry_if_lost=run.retry_if_lost,
+        datasets=run.datasets,
     )
     return submit(user=user, task=run.task, request=request, repeats=run)
 
 
-def cancel(*, user: User, run: Run) -> Run:
-    """Ask for the end. A waiting Run ends at once; a started one when its end is seen. Idempotent."""
+def cancel(*, user: User, run: Run, reason: str = "") -> Run:
+    """Ask for the end. A waiting Run ends at once; a started one when its end is seen. Idempotent.
+
+    `reason` is told to whoever submitted it, and kept in the audit log.
+    """
     must_edit(user, run.task)
+    why = " ".join((checks.text(reason, "reason", checks.COMMAND_LIMIT) or "").split())
+    if len(why) > CANCEL_REASON:
+        raise Refused(f"Use at most {CANCEL_REASON} characters for the reason.", field="reason")
     with transaction.atomic():
         asked = Run.objects.filter(
             pk=run.pk, state__in=[RunState.QUEUED, *ACTIVE], cancel_requested_at__isnull=True
-        ).update(cancel_requested_at=timezone.now(), cancel_requested_by=user)
+        ).update(cancel_requested_at=timezone.now(), cancel_requested_by=user, cancel_reason=why)
         run.refresh_from_db()
+        if asked and run.submitted_by_id != user.pk:
+            audit.note(
+                user,
+                Action.RUN_CANCELLED,
+                subject=f"{run.task.name} #{run.number}",
+                subject_id=run.public_id,
+                detail=f"of {run.submitted_by.get_username()}{': ' if why else ''}{why}",
+            )
         if asked and not cancel_waiting(run):
             transaction.on_commit(lambda: notify.run_changed(run))
             transaction.on_commit(notify.wake_supervision)
@@ -135,7 +186,7 @@ def cancel(*, user: User, run: Run) -> Run:
 
 def cancel_waiting(run: Run) -> bool:
     """QUEUED -> CANCELLED for a Run whose end was asked for. False: it is not waiting (any more)."""
-    by = run.cancel_requested_by.get_username() if run.cancel_requested_by else "somebody"
+    by = run.cancelled_by or "somebody"
     return transitions.advance(
         run,
         RunState.CANCELLED,
@@ -200,21 +251,6 @@ def _read_script(task: Task, path: str) -> str:
         raise Refused(
             f"{path} is not a text file in UTF-8: save it as UTF-8.", field="script_path"
         ) from None
-
-
-def _refuse_beyond_limits(run: Run) -> None:
-    """What the person's own limits would never let start, or let wait."""
-    limits = UserLimits.of(run.submitted_by)
-    if limits.max_cpus is not None and run.cpus > limits.max_cpus:
-        most = amount(float(limits.max_cpus))
-        raise Refused(f"Your limit is {most} at a time: ask for at most {most}.", field="cpus")
-    if limits.max_queued is not None:
-        waiting = Run.objects.waiting().filter(submitted_by=run.submitted_by).count()
-        if waiting >= limits.max_queued:
-            raise Refused(
-                f"You have {waiting} {'Run' if waiting == 1 else 'Runs'} waiting, which is your "
-                "limit. Submit this one when some have started, or cancel some."
-            )
 
 
 def script_name(run: Run) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,12 +25,22 @@ TOLD_AT_ONCE = 500
 """Runs far back in line that are told so in one pass"""
 
 
-def explain_waits(plan: queue.Plan, waiting: Waiting, now: datetime, *, instead: str = "") -> None:
-    """Bring every sentence up to date that would be untrue; `instead` is for those near the start.
+@dataclass(frozen=True)
+class Hold:
+    """Why nothing can start just now, whatever room there is."""
+
+    reason: Reason
+    sentence: str
+
+
+def explain_waits(
+    plan: queue.Plan, waiting: Waiting, now: datetime, *, hold: Hold | None = None
+) -> None:
+    """Bring every sentence up to date that would be untrue; `hold` is for those near the start.
 
     Those far back are many: they are told only a bound, so that few sentences change in a pass.
     """
-    _explain_near(plan.waits, waiting.runs, instead)
+    explain_near(plan.waits, waiting.runs, hold)
     untrue: list[tuple[int, int]] = []
     untold: list[tuple[int, int]] = []
     last = queue.LEVELS[-1]
@@ -57,9 +67,10 @@ def _unread(waiting: Waiting, now: datetime, known: Collection[int]) -> list[int
     return [key for key in found if key not in known and key not in waiting.told]
 
 
-def _explain_near(
-    waits: Mapping[int, queue.Wait], runs: Mapping[int, Run] | None, instead: str
+def explain_near(
+    waits: Mapping[int, queue.Wait], runs: Mapping[int, Run] | None, hold: Hold | None = None
 ) -> None:
+    """Those that are told exactly what they wait for; `runs`: the rows, where they are at hand."""
     if not waits:
         return
     changed = []
@@ -67,8 +78,8 @@ def _explain_near(
         if run.pk not in waits:
             continue
         wait = waits[run.pk]
-        if instead:
-            wait = replace(wait, reason=Reason.BACKEND_UNAVAILABLE, explanation=instead)
+        if hold:
+            wait = replace(wait, reason=hold.reason, explanation=hold.sentence)
         if (run.reason, run.explanation, run.ahead) != (wait.reason, wait.explanation, wait.ahead):
             run.reason, run.explanation, run.ahead = wait.reason, wait.explanation, wait.ahead
             changed.append(run)

@@ -24,7 +24,8 @@ from jobs.backends.base import (
     RegistryUnavailable,
     RoomGone,
 )
-from jobs.models import Run
+from jobs.models import Lane, Run
+from jobs.services.granting import why_not_started
 from jobs.states import ACTIVE, Reason, RunState
 from jobs.supervision.scheduling import RETRY_AFTER
 from jobs.supervision.spec import spec_of
@@ -35,7 +36,9 @@ log = logging.getLogger(__name__)
 Step = Callable[[Run, Backend], None]
 PULLS_AT_ONCE = 4
 STARTS_AT_ONCE = 8
-"""A pull may take minutes: it must not hold up starts, nor a start the removing of ended containers."""
+QUICK_AT_ONCE = 4
+"""A pull may take minutes: it must not hold up starts, nor a start the removing of ended containers,
+nor any of them a quick command."""
 RETRY_LATER = timedelta(minutes=5)
 """the longest pause between two tries of a Run whose registry is away"""
 
@@ -48,6 +51,7 @@ class Launcher:
         self._done = done
         self._pulls = ThreadPoolExecutor(PULLS_AT_ONCE, thread_name_prefix="pull")
         self._starts = ThreadPoolExecutor(STARTS_AT_ONCE, thread_name_prefix="start")
+        self._quick = ThreadPoolExecutor(QUICK_AT_ONCE, thread_name_prefix="quick")
         self._removals = ThreadPoolExecutor(1, thread_name_prefix="remove")
         self._under_way: set[str] = set()
         self._lock = threading.Lock()
@@ -61,7 +65,7 @@ class Launcher:
             if backend.capabilities.images
             else (self._starts, self._start)
         )
-        self._in(first, step, run, backend)
+        self._in(self._quick if run.lane == Lane.QUICK else first, step, run, backend)
 
     def under_way(self) -> frozenset[str]:
         """Handles whose launch has not come to anything yet."""
@@ -74,7 +78,7 @@ class Launcher:
 
     def close(self) -> None:
         """Wait for launches that have begun, drop those that have not: reconcile takes them up."""
-        for pool in (self._pulls, self._starts, self._removals):
+        for pool in (self._pulls, self._starts, self._quick, self._removals):
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _in(self, pool: ThreadPoolExecutor, step: Step, run: Run, backend: Backend) -> None:
@@ -86,7 +90,8 @@ class Launcher:
 
     def _pull(self, run: Run, backend: Backend) -> None:
         if pull(run, backend):
-            self._in(self._starts, self._start, run, backend)
+            then = self._quick if run.lane == Lane.QUICK else self._starts
+            self._in(then, self._start, run, backend)
         else:
             self._over(run)
 
@@ -124,6 +129,8 @@ def pull(run: Run, backend: Backend) -> bool:
         _give_up(run, backend, Reason.IMAGE_NOT_FOUND, str(error))
     else:
         Run.objects.filter(pk=run.pk, attempt=run.attempt).update(image_digest=run.image_digest)
+        if run.reason == Reason.PULLING:
+            explain(run, Reason.LAUNCHING, "", noted=True)
         # Cancelled during the pull: nothing to start.
         return attempts.permit(run.public_id, run.attempt) is Permit.OPEN
     return False
@@ -132,6 +139,9 @@ def pull(run: Run, backend: Backend) -> bool:
 def start(run: Run, backend: Backend) -> None:
     """Start the container, and say RUNNING once it does."""
     try:
+        if no := _datasets_refused(run):
+            _give_up(run, backend, Reason.DATASET_UNAVAILABLE, no)
+            return
         backend.launch(spec_of(run))
     except BackendUnavailable as error:
         # It may or may not have started: reconcile decides when the engine answers again.
@@ -147,6 +157,14 @@ def start(run: Run, backend: Backend) -> None:
     else:
         if backend.capabilities.launch_is_start:
             advance(run, RunState.RUNNING, since={RunState.STARTING}, started_at=timezone.now())
+
+
+def _datasets_refused(run: Run) -> str:
+    """Why it may not have its Datasets any more; "" if it may. Raises BackendUnavailable."""
+    try:
+        return why_not_started(run)
+    except OSError as error:
+        raise BackendUnavailable(f"The storage does not answer ({error.strerror}).") from error
 
 
 def back_to_queue(run: Run, reason: Reason, explanation: str, *, wait: bool = False) -> bool:
@@ -172,7 +190,7 @@ def back_to_queue(run: Run, reason: Reason, explanation: str, *, wait: bool = Fa
     if queued:
         attempts.discard(run.public_id, run.attempt)
         return True
-    run.refresh_from_db(fields=["cancel_requested_at", "cancel_requested_by"])
+    run.refresh_from_db(fields=["cancel_requested_at", "cancel_requested_by", "cancel_reason"])
     return run.cancel_requested_at is not None and cancelled_unstarted(run)
 
 
@@ -184,7 +202,7 @@ def _pause(run: Run) -> timedelta:
 
 def cancelled_unstarted(run: Run) -> bool:
     """The permit was revoked, so nothing ran and nothing will."""
-    by = run.cancel_requested_by.get_username() if run.cancel_requested_by else "somebody"
+    by = run.cancelled_by or "somebody"
     return advance(
         run,
         RunState.CANCELLED,
@@ -196,7 +214,10 @@ def cancelled_unstarted(run: Run) -> bool:
 
 def _resolve(run: Run, backend: Backend) -> str:
     def on_phase(phase: Phase, sentence: str) -> None:
-        explain(run, Reason.PULLING if phase is Phase.PULLING else Reason.LAUNCHING, sentence)
+        # The timeline keeps when a pull began and ended, not how it went on.
+        begins = phase is Phase.PULLING and run.reason != Reason.PULLING
+        reason = Reason.PULLING if phase is Phase.PULLING else Reason.LAUNCHING
+        explain(run, reason, sentence, noted=begins)
 
     return backend.resolve(
         run.environment.image,

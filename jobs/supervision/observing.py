@@ -13,7 +13,7 @@ from jobs.attempts import Permit
 from jobs.backends.base import Backend, ContainerStatus, Life
 from jobs.backends.exit_record import ExitRecord
 from jobs.endings import NEVER_RAN, Facts, conclude, duration
-from jobs.models import Run
+from jobs.models import Lane, Run
 from jobs.states import ACTIVE, Reason, RunState
 from jobs.supervision.launching import back_to_queue
 from jobs.supervision.spec import command_of
@@ -178,6 +178,7 @@ def _facts(
         out_of_memory=status.out_of_memory,
         memory=run.memory,
         time_limit=run.time_limit,
+        quick=run.lane == Lane.QUICK,
         claimed=claimed,
         # The script could forge the record: a time limit also needs the time to have passed. Long
         # after it, it was we who killed a Run whose runner could not.
@@ -186,7 +187,7 @@ def _facts(
         exec_errno=record.exec_errno if record else 0,
         log_errno=record.log_errno if record else 0,
         terminated_by=record.terminated_by if record else None,
-        cancelled_by=run.cancel_requested_by.get_username() if run.cancel_requested_by else "",
+        cancelled_by=run.cancelled_by,
         program=command_of(run)[0],
         environment=run.environment.name,
         error=status.error,
@@ -205,7 +206,7 @@ def _gone(run: Run, why: str = "") -> None:
             RunState.CANCELLED,
             since=ACTIVE,
             reason=Reason.CANCELLED,
-            explanation=f"Cancelled by {run.cancel_requested_by.get_username()}.",
+            explanation=f"Cancelled by {run.cancelled_by}.",
             log_size=log_size,
         )
     elif run.retry_if_lost:

@@ -18,12 +18,13 @@ from django.utils import timezone
 
 from jobs import attempts, queue
 from jobs.backends.base import Backend, BackendUnavailable, Offer
-from jobs.models import Machine, Run, UserLimits, UserUsage
+from jobs.models import Lane, Machine, Run, UserLimits, UserUsage
+from jobs.quick import quick_lane
 from jobs.services import script_name
 from jobs.states import Reason, RunState
 from jobs.supervision import line
-from jobs.supervision.explaining import explain_unsuited, explain_waits
-from jobs.supervision.line import FOREVER, Waiting
+from jobs.supervision.explaining import Hold, explain_near, explain_unsuited, explain_waits
+from jobs.supervision.line import FOREVER
 from jobs.supervision.usage import charge, faded
 from jobs.transitions import advance, explain
 
@@ -46,12 +47,17 @@ class _Standing:
 
 @dataclass
 class _World:
-    """The machines with the Runs on them, and the people who wait."""
+    """The machines with the Runs on them, and what people hold."""
 
     rooms: list[queue.Room]
-    people: dict[int, queue.Person]
+    standing: Mapping[int, _Standing]
+    """of people with Runs of the queue"""
     nodes: dict[str, str]
     """machine -> the backend's own id of it"""
+    quick_on: Mapping[str, int]
+    """machine -> quick commands on it"""
+    quick_of: Mapping[int, int]
+    """person -> their quick commands that start or run"""
 
 
 def _always() -> bool:
@@ -65,46 +71,84 @@ def schedule(
     may_place: Callable[[], bool] = _always,
     launching: Collection[str] = (),
     tell: bool = True,
+    hold: Hold | None = None,
 ) -> None:
     """Place what fits on `backend` and hand it to `launch` (which returns at once).
 
     `may_place` is asked right before each placement: whether supervision is still ours.
     `launching`: handles that were placed and have not taken their room on the backend yet.
     `tell`: also bring up to date what the others are told of their place in line.
+    `hold`: nothing may start just now, and why.
     """
     now = timezone.now()
-    waiting = line.read(backend, now)
-    if waiting.needs:
+    quick, waiting = line.read(backend, now)
+    world = None
+    if hold is None and (quick.needs or waiting is None or waiting.needs):
         try:
-            world = _world(backend, now, {need.user for need in waiting.needs}, launching)
+            world = _world(backend, now, launching)
         except BackendUnavailable as error:
+            hold = Hold(Reason.BACKEND_UNAVAILABLE, f"Waiting: {error}")
+    # Quick commands start before the line is even read: there may be much of it.
+    placed = _Placing(backend, launch, may_place)
+    if not _quick_ones(quick, world, placed, hold, tell=tell):
+        return
+    if waiting is None:
+        waiting = line.read_many(backend, now)
+    if waiting.needs:
+        users = {need.user for need in waiting.needs}
+        if world is None:
             plan = queue.plan(waiting.needs, (), at_most=0)
-            explain_waits(plan, waiting, now, instead=f"Waiting: {error}")
+            explain_waits(plan, waiting, now, hold=hold)
         else:
-            plan = queue.plan(waiting.needs, world.rooms, world.people, at_most=PLACED_AT_ONCE)
-            places = {key: (where, world.nodes[where]) for key, where in plan.placements.items()}
-            if not _place_all(places, waiting, backend, launch, may_place):
+            people = _people(world.standing, now, users)
+            plan = queue.plan(waiting.needs, world.rooms, people, at_most=PLACED_AT_ONCE)
+            if not placed.all(plan.placements, waiting.runs, world.nodes):
                 return
             if tell:
                 explain_waits(plan, waiting, now)
-        if len({need.user for need in waiting.needs}) > 1:
+        if len(users) > 1:
             # While one person waits alone nobody is before anybody; it is counted later.
             charge(now)
     if waiting.unsuited:
         explain_unsuited(waiting.unsuited, backend)
 
 
+def _quick_ones(
+    quick: line.Quick, world: _World | None, placed: _Placing, hold: Hold | None, *, tell: bool
+) -> bool:
+    """Place quick commands; what they take of the machines is noted in `world`. False: the lease
+    is gone."""
+    if not quick.needs:
+        return True
+    lane = quick_lane()
+    places = queue.Places(
+        on_a_machine=max(1, lane.at_once),  # Those of before the lane was closed go on.
+        for_a_person=lane.for_a_person,
+        beside=placed.backend.capabilities.lends,
+        taken=world.quick_on if world else {},
+        held=world.quick_of if world else {},
+    )
+    plan = queue.plan_quick(quick.needs, world.rooms if world else (), places)
+    if world:
+        world.rooms = list(plan.rooms)
+        if not placed.all(plan.placements, quick.runs, world.nodes):
+            return False
+    if tell or hold:
+        explain_near(plan.waits, quick.runs, hold)
+    return True
+
+
 # Reading: the machines, the people.
 
 
-def _world(
-    backend: Backend, now: datetime, users: Collection[int], launching: Collection[str]
-) -> _World:
-    """What the machines offer with the Runs on them, and how those who wait stand."""
+def _world(backend: Backend, now: datetime, launching: Collection[str]) -> _World:
+    """What the machines offer with the Runs on them, and what everybody holds."""
     offers = backend.offers()
     held: dict[str, list[queue.Held]] = defaultdict(list)
     still_free: dict[str, list[queue.Held]] = defaultdict(list)
     standing: dict[int, _Standing] = defaultdict(_Standing)
+    quick_on: dict[str, int] = defaultdict(int)
+    quick_of: dict[int, int] = defaultdict(int)
     active = Run.objects.active().order_by()
     for (
         run,
@@ -116,6 +160,7 @@ def _world(
         memory,
         placed_at,
         time_limit,
+        lane,
     ) in active.values_list(
         "public_id",
         "attempt",
@@ -126,22 +171,31 @@ def _world(
         "memory",
         "placed_at",
         "time_limit",
+        "lane",
     ):
-        if where == backend.name:
+        is_quick = lane == Lane.QUICK
+        if is_quick:
+            quick_of[user] += 1
+            quick_on[machine] += where == backend.name
+        if where == backend.name and not (is_quick and backend.capabilities.lends):
             elapsed = (now - placed_at).total_seconds() if placed_at else 0.0
             wants = {"cpus": cpus, "memory": memory}
             each = queue.Held(wants, (time_limit or FOREVER) - elapsed)
             held[machine].append(each)
             if launching and f"rcluster-{run}-{attempt}" in launching:
                 still_free[machine].append(each)
+        if is_quick:
+            continue  # Commands count neither against shares nor against limits.
         own = standing[user]
         own.running += 1
         own.holds["cpus"] += cpus
         own.holds["memory"] += memory
     return _World(
         rooms=_rooms(backend.name, offers, held, still_free),
-        people=_people(standing, now, users),
+        standing=standing,
         nodes={offer.machine: offer.node for offer in offers},
+        quick_on=quick_on,
+        quick_of=quick_of,
     )
 
 
@@ -218,42 +272,55 @@ def _people(
             lately=faded(lately[user], now) if user in lately else {},
             share=limit.share,
             max_running=limit.max_running,
-            most={} if limit.max_cpus is None else {"cpus": float(limit.max_cpus)},
+            most=_most(limit),
         )
     return people
+
+
+def _most(limit: UserLimits) -> dict[str, float]:
+    most: dict[str, float] = {}
+    if limit.max_cpus is not None:
+        most["cpus"] = float(limit.max_cpus)
+    if limit.max_memory is not None:
+        most["memory"] = limit.max_memory
+    return most
 
 
 # Placing.
 
 
-def _place_all(
-    places: Mapping[int, tuple[str, str]],
-    waiting: Waiting,
-    backend: Backend,
-    launch: Callable[[Run], None],
-    may_place: Callable[[], bool],
-) -> bool:
-    """False: supervision is no longer ours, and nothing more may be written."""
-    runs = waiting.runs
-    if runs is None and places:
-        chosen = Run.objects.waiting().filter(pk__in=places)
-        runs = {run.pk: run for run in chosen.select_related("task", "environment")}
-    for key, (machine, node) in places.items():
-        if runs is None or key not in runs:
-            continue  # Cancelled meanwhile.
-        if not may_place():
-            log.warning("The lease has run out in the middle of a pass: nothing more is placed")
-            return False
-        try:
-            if _place(runs[key], backend, machine, node):
-                launch(runs[key])
-        except attempts.AttemptTaken as error:
-            # Another supervision has our lease by now and was faster.
-            log.warning("Run %s was not placed: %s", runs[key].public_id, error)
-        except OSError as error:
-            _storage_refuses(runs[key], error)
-            break  # The others would fare no better: the next pass tries the next one.
-    return True
+@dataclass(frozen=True)
+class _Placing:
+    backend: Backend
+    launch: Callable[[Run], None]
+    may_place: Callable[[], bool]
+
+    def all(
+        self, places: Mapping[int, str], runs: Mapping[int, Run] | None, nodes: Mapping[str, str]
+    ) -> bool:
+        """Place each Run on its machine; `runs`: the rows, where they are at hand.
+
+        False: supervision is no longer ours, and nothing more may be written.
+        """
+        if runs is None and places:
+            chosen = Run.objects.waiting().filter(pk__in=places)
+            runs = {run.pk: run for run in chosen.select_related("task", "environment")}
+        for key, machine in places.items():
+            if runs is None or key not in runs:
+                continue  # Cancelled meanwhile.
+            if not self.may_place():
+                log.warning("The lease has run out in the middle of a pass: nothing more is placed")
+                return False
+            try:
+                if _place(runs[key], self.backend, machine, nodes[machine]):
+                    self.launch(runs[key])
+            except attempts.AttemptTaken as error:
+                # Another supervision has our lease by now and was faster.
+                log.warning("Run %s was not placed: %s", runs[key].public_id, error)
+            except OSError as error:
+                _storage_refuses(runs[key], error)
+                break  # The others would fare no better: the next pass tries the next one.
+        return True
 
 
 def _place(run: Run, backend: Backend, machine: str, node: str) -> bool:
@@ -280,7 +347,7 @@ def _place(run: Run, backend: Backend, machine: str, node: str) -> bool:
         placed_at=timezone.now(),
         not_before=None,
         ahead=None,
-        charge_due=True,
+        charge_due=run.lane == Lane.QUEUE,
     )
 
 

@@ -29,7 +29,15 @@ def spec_of(run: Run) -> ContainerSpec:
         image=run.image_digest,
         command=command_of(run),
         attempt_dir=attempts.folder(run.public_id, run.attempt),
-        mounts=[Mount(task / area, f"/{area}") for area in storage.AREAS],
+        mounts=[
+            *(Mount(task / area, f"/{area}") for area in storage.AREAS),
+            *(
+                Mount(
+                    storage.storage_root() / each["path"], f"/data/{each['name']}", read_only=True
+                )
+                for each in run.datasets
+            ),
+        ],
         cpus=float(run.cpus),
         memory=run.memory,
         variables={"TZ": settings.TIME_ZONE, **run.variables},

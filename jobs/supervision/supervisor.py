@@ -9,6 +9,7 @@ from functools import partial
 
 from django.db import DatabaseError, close_old_connections
 
+from files.storage import storage_root
 from jobs import services, site
 from jobs.backends.base import Backend, BackendError
 from jobs.lease import LeaseKeeper
@@ -20,6 +21,7 @@ from jobs.supervision.launching import Launcher
 from jobs.supervision.noting import note_machines
 from jobs.supervision.reconciling import Reconciler, sweep
 from jobs.supervision.scheduling import schedule
+from jobs.supervision.space import SpaceWatch
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ class Supervisor:
         self._backends: dict[str, Backend] = {}
         self._launcher = Launcher(may_launch=self._lease.still_ours, done=self._launched)
         self._canceller = Canceller()
+        self._space = SpaceWatch(storage_root())
         self._reconciler = Reconciler(
             under_way=self._launcher.under_way, remove=self._launcher.remove_later
         )
@@ -69,6 +72,7 @@ class Supervisor:
             self._lease.close()
             return
         self._launcher.close()
+        self._space.close()
         for backend in self._backends.values():
             backend.close()
         self._lease.close()
@@ -98,12 +102,14 @@ class Supervisor:
         self._press_cancels()
         if current is not None:
             tell = time.monotonic() >= self._next_words
+            self._space.look()
             schedule(
                 current,
                 lambda run: self._launcher.submit(run, current),
                 may_place=self._lease.still_ours,
                 launching=self._launcher.under_way(),
                 tell=tell,
+                hold=self._space.hold,
             )
             if tell:
                 self._next_words = time.monotonic() + WORDS_EVERY

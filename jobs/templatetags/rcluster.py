@@ -9,6 +9,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from accounts.audit import phrase
+from accounts.models import AuditEntry
 from jobs.endings import duration
 from jobs.models import Run
 from jobs.queue import NEAR, amount, size
@@ -154,6 +156,12 @@ def place(run: Run) -> int | None:
     if run.ahead is None or run.ahead >= NEAR or run.reason == Reason.USER_LIMIT:
         return None
     return run.ahead + 1
+
+
+@register.filter
+def did(entry: AuditEntry) -> str:
+    """What was done, as it reads behind a name."""
+    return phrase(entry.action, entry.subject)
 
 
 @register.filter

@@ -1,13 +1,67 @@
-"""What every template knows. Runs on every page, the admin's too: no queries here."""
+"""What every template knows. Runs for every page, the admin's too, and for every fragment: what needs
+the database is a function that only a template that shows it calls."""
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 
+from jobs.models import Announcement, Site
+from jobs.services import announcements
+from jobs.space import low_on_space
+
 THEMES = ("light", "dark")
+SEEN_COOKIE = "rcluster_seen"
+"""keys of notices that this browser dismissed, with dots between them"""
+ANNOUNCED = 5
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One line across the top of every page."""
+
+    key: str
+    """tells it from the others, for what the page keeps of it: "storage", "announcement-7"."""
+    text: str
+    """sentences for people"""
+    is_warning: bool = False
+    can_dismiss: bool = False
+    """this browser may have it out of the way: frontend/src/lib/notices.ts"""
+
+
+def notices(request: HttpRequest) -> list[Notice]:
+    """What concerns everybody now, the most urgent first."""
+    found: list[Notice] = []
+    if request.user.is_authenticated:
+        found += _of_storage()
+        found += _announced(request)
+    return found
+
+
+def _announced(request: HttpRequest) -> list[Notice]:
+    """What administrators announce, but for what this browser dismissed."""
+    seen = request.COOKIES.get(SEEN_COOKIE, "").split(".")
+    found = [
+        Notice(_key_of(each), each.text, is_warning=each.is_warning, can_dismiss=True)
+        for each in announcements.shown_now()[:ANNOUNCED]
+    ]
+    return [each for each in found if each.key not in seen]
+
+
+def _key_of(announcement: Announcement) -> str:
+    """Another one once its text is another: what was dismissed is shown again then."""
+    text = hashlib.sha256(announcement.text.encode()).hexdigest()[:8]
+    return f"announcement-{announcement.pk}-{text}"
+
+
+def _of_storage() -> list[Notice]:
+    sentence = low_on_space(Site.load())
+    return [Notice("storage", sentence, is_warning=True)] if sentence else []
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
@@ -18,4 +72,5 @@ def site(request: HttpRequest) -> dict[str, Any]:
         "theme": theme if theme in THEMES else "",
         "page": match.url_name if match else "",
         "csrf_cookie": settings.CSRF_COOKIE_NAME,
+        "notices": partial(notices, request),
     }

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.cache import never_cache
 
 from accounts.models import User
+from jobs.services import Forbidden
 
 
 class SignedInRequest(HttpRequest):
@@ -26,7 +27,8 @@ type_of_view = Callable[Concatenate[SignedInRequest, ...], HttpResponseBase]
 
 def signed_in(view: type_of_view) -> Callable[..., HttpResponseBase]:
     """Only for people who are signed in. A fragment answers 401, so that the page that asks keeps
-    what is typed in it and says that the session ended; a whole page goes to the login."""
+    what is typed in it and says that the session ended; a whole page goes to the login. What a
+    service forbids is 403, with its sentence."""
 
     @wraps(view)
     @never_cache
@@ -39,7 +41,10 @@ def signed_in(view: type_of_view) -> Callable[..., HttpResponseBase]:
             # Back to a page after the login, never to an address that only takes POST.
             there = request.get_full_path() if request.method == "GET" else "/"
             return redirect_to_login(there)
-        return view(cast(SignedInRequest, request), *args, **kwargs)
+        try:
+            return view(cast(SignedInRequest, request), *args, **kwargs)
+        except Forbidden as no:
+            raise PermissionDenied(str(no)) from no
 
     return wrapper
 

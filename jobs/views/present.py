@@ -45,8 +45,9 @@ def shown(run: Run) -> Shown:
         return Shown("unreachable", "No word", sentence)
     if run.state == RunState.QUEUED and not sentence:
         sentence = "Just submitted."
-    if run.reason == Reason.BACKEND_UNAVAILABLE and run.state == RunState.QUEUED and run.ahead:
-        # The only wait whose sentence does not say it.
+    held_up = (Reason.BACKEND_UNAVAILABLE, Reason.STORAGE_LOW)
+    if run.reason in held_up and run.state == RunState.QUEUED and run.ahead:
+        # The only waits whose sentences do not say it.
         sentence = f"{sentence} {runs(run.ahead)} ahead."
     if run.state == RunState.SUCCEEDED:
         sentence = f"in {run_time(run)}" if run.started_at else ""

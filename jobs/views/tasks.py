@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models.functions import Left
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -12,21 +13,26 @@ from django.views.decorators.http import require_GET
 
 from files import storage
 from files.safe import Entry, UnsafePath
-from jobs import capacity, runlog
-from jobs.models import Environment, Run, Site, Task
+from jobs import capacity, runlog, services
+from jobs.models import Environment, Role, Run, RunKind, Site, Task
 from jobs.more_memory import more_memory
+from jobs.quick import quick_lane, ran_out_of_time
 from jobs.views import choices
+from jobs.views.datasets import console_datasets
 from jobs.views.guard import SignedInRequest, signed_in
 from jobs.views.outcomes import file_url, outcomes
+from jobs.views.task_settings import copy_words, task_copy
 
 HISTORY = 30
 LONGEST = 600
+COMMANDS = 500
+"""newest Runs whose commands the command line has from the start"""
 SHOWN = 1000
 """entries of each area's top folder in the page; a script may write any number"""
 
 
 def _task(request: SignedInRequest, public_id: str) -> Task:
-    tasks = Task.objects.visible_to(request.user).select_related("owner", "environment")
+    tasks = Task.objects.visible_to(request.user).select_related("owner", "environment", "copy")
     return get_object_or_404(tasks, public_id=public_id)
 
 
@@ -50,16 +56,28 @@ def task(request: SignedInRequest, task: str) -> HttpResponse:
     found = _task(request, task)
     history = _runs(found)
     site = Site.load()
-    environments = list(
-        Environment.objects.filter(retired_at__isnull=True, uses_image=site.backend_has_images)
-    )
+    environments = list(Environment.objects.usable().filter(uses_image=site.backend_has_images))
     shown_run = _chosen(found, request.GET.get("run", ""), history["runs"])
     Task.objects.filter(pk=found.pk).update(used_at=timezone.now())
+    role = services.role_of(request.user, found)
+    may_edit = role in (None, Role.EDITOR)
     context = {
         **history,
+        "may_edit": may_edit,
+        "role": role,
+        "may_run": may_edit and found.archived_at is None,
+        "copy": task_copy(found),
+        "copy_words": copy_words(found),
         "shown_run": shown_run,
-        "more_memory": more_memory(user=request.user, run=shown_run) if shown_run else None,
+        "more_memory": more_memory(user=request.user, run=shown_run)
+        if shown_run and may_edit
+        else None,
+        "ran_out_of_time": bool(shown_run and ran_out_of_time(shown_run)),
+        "quick": lane if (lane := quick_lane()).is_open else None,
         "environments": environments,
+        "closed_environment": found.environment
+        if found.environment is not None and found.environment not in environments
+        else None,
         "environment_slug": found.environment.slug
         if found.environment
         else _default_slug(environments),
@@ -69,7 +87,8 @@ def task(request: SignedInRequest, task: str) -> HttpResponse:
         "free": capacity.total(),
         "attributes": capacity.attributes(site.backend),
         "site": site,
-        "console": _console(found, shown_run),
+        "console_datasets": console_datasets(request.user, found),
+        "console": _console(found, shown_run, may_edit=may_edit),
     }
     return render(request, "task/page.html", context)
 
@@ -103,7 +122,12 @@ def console_run(request: SignedInRequest, task: str, run: str) -> HttpResponse:
     )
     if request.GET.get("part") == "results":
         return render(request, "task/results.html", {"run": found, "outcomes": outcomes(found)})
-    context = {"run": found, "more_memory": more_memory(user=request.user, run=found)}
+    may_edit = services.may_edit(request.user, found.task)
+    context = {
+        "run": found,
+        "more_memory": more_memory(user=request.user, run=found) if may_edit else None,
+        "ran_out_of_time": ran_out_of_time(found),
+    }
     return render(request, "task/headline.html", context)
 
 
@@ -120,20 +144,32 @@ def _default_slug(environments: list[Environment]) -> str:
     return next((each.slug for each in environments if each.is_default), "")
 
 
-def _console(task: Task, run: Run | None) -> dict[str, Any]:
+def _console(task: Task, run: Run | None, *, may_edit: bool) -> dict[str, Any]:
     """What the islands of the console start with, so that nothing has to be asked for first."""
     return {
         "task": task.public_id,
         "name": task.name,
         "api": reverse("home") + f"api/v1/tasks/{task.public_id}",
         "page": task.get_absolute_url(),
+        "mayEdit": may_edit,
+        "mayRun": may_edit and task.archived_at is None,
         "areas": {
             area: [_as_json(task, area, entry) for entry in _entries(task, area)]
             for area in storage.AREAS
         },
         "run": log_of(run) if run else None,
         "lastScript": run.script_path if run else "",
+        "commands": _commands(task),
+        "newest": task.last_run_number,
     }
+
+
+def _commands(task: Task) -> list[str]:
+    """What was run on the command line lately, each once, oldest first. Long ones are scripts."""
+    rows = Run.objects.filter(task=task).order_by("-id").values_list("kind", Left("command", 2001))
+    lines = [line for kind, line in rows[:COMMANDS] if kind == RunKind.COMMAND]
+    newest_first = dict.fromkeys(line for line in lines if len(line) <= 2000 and "\n" not in line)
+    return list(reversed(newest_first))
 
 
 def log_of(run: Run) -> dict[str, Any]:

@@ -13,7 +13,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "jobs.api.pagination.NewestFirst",
     "PAGE_SIZE": 50,
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "jobs.api.schema.Schema",
     "EXCEPTION_HANDLER": "jobs.api.problems.problem_details",
 }
 
@@ -26,4 +26,13 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    # Sets of values that have a field's name in common.
+    "ENUM_NAME_OVERRIDES": {
+        "EnvironmentStateEnum": "jobs.api.environments.STATES",
+        "RunStateEnum": "jobs.api.environments.RUN_STATES",
+        "MemberRoleEnum": "jobs.models.Role",
+        "TaskRoleEnum": "jobs.api.serializers.TASK_ROLES",
+        "DatasetMemberRoleEnum": "files.models.DatasetRole",
+        "DatasetRoleEnum": "jobs.api.datasets.ROLES",
+    },
 }

@@ -6,6 +6,8 @@ messages. Messages only make things happen sooner; nothing is lost with them (jo
 
 from typing import Any
 
+from celery.schedules import crontab
+
 from rcluster_site.settings.core import ENV, TIME_ZONE
 
 CELERY_BROKER_URL = f"redis+socket://{ENV.redis_socket}?virtual_host=1"
@@ -35,9 +37,44 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 10.0,
         "options": {"expires": 8},
     },
+    "measure-datasets": {
+        "task": "jobs.steps.measure_datasets",
+        "schedule": 20.0,
+        "options": {"expires": 15},
+    },
+    "sweep-datasets": {
+        "task": "jobs.steps.sweep_datasets",
+        "schedule": 3600.0,
+        "options": {"expires": 1800},
+    },
+    "measure-tasks": {
+        "task": "jobs.steps.measure_tasks",
+        "schedule": 3600.0,
+        "options": {"expires": 1800},
+    },
+    "resume-copies": {
+        "task": "jobs.steps.resume_copies",
+        "schedule": 60.0,
+        "options": {"expires": 50},
+    },
+    "sweep-bin": {
+        "task": "jobs.steps.sweep_bin",
+        "schedule": 3600.0,
+        "options": {"expires": 1800},
+    },
+    "sweep-audit": {
+        "task": "jobs.steps.sweep_audit",
+        "schedule": 6 * 3600.0,
+        "options": {"expires": 3600},
+    },
     "clear-sessions": {
         "task": "jobs.steps.clear_sessions",
         "schedule": 24 * 3600.0,
+        "options": {"expires": 3600},
+    },
+    "check-environments": {
+        "task": "jobs.steps.check_environments",
+        "schedule": crontab(hour=3, minute=17),
         "options": {"expires": 3600},
     },
 }

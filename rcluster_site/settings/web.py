@@ -3,6 +3,7 @@
 from rcluster_site.settings.core import BASE_DIR, DEBUG
 
 MIDDLEWARE = [
+    "rcluster_site.connections.middleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "rcluster_site.static.StaticFiles",

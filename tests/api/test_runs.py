@@ -20,7 +20,7 @@ from tests.factories import make_environment, make_run, make_task
 GIB = 1024**3
 FIELDS = set(
     "id task number title kind script_path script_text command arguments variables environment "  # noqa: SIM905
-    "image_digest cpus memory time_limit constraints priority retry_if_lost state reason explanation "
+    "image_digest cpus memory time_limit constraints lane priority retry_if_lost state reason explanation "
     "ahead cancelling attempt backend machine submitted_by repeats created_at placed_at started_at "
     "finished_at cancel_requested_at exit_code log_size log_dropped peak_memory cpu_seconds "
     "url".split()
@@ -96,7 +96,16 @@ def test_the_kind_follows_from_the_rest_and_the_rest_from_the_task(api: Client, 
     script = submit(api, task, script_path="main.R").json()
     command = submit(api, task, command="ls | wc -l").json()
     assert (script["kind"], command["kind"]) == ("script", "command")
-    assert (command["cpus"], command["memory"]) == (float(task.cpus), task.memory)
+    assert (script["cpus"], script["memory"]) == (float(task.cpus), task.memory)
+    assert (script["lane"], command["lane"]) == ("queue", "quick")
+    queued = submit(api, task, command="ls | wc -l", lane="queue").json()
+    assert (queued["lane"], queued["cpus"], queued["memory"]) == (
+        "queue",
+        float(task.cpus),
+        task.memory,
+    )
+    again = post(api, f"runs/{command['id']}/again", {"lane": "queue"}).json()
+    assert (again["lane"], again["time_limit"]) == ("queue", task.time_limit)
     assert command["environment"] == "r"
     assert command["title"] == "ls | wc -l"
 
@@ -163,6 +172,9 @@ def test_the_kind_follows_from_the_rest_and_the_rest_from_the_task(api: Client, 
         ("constraints", {"command": "ls", "constraints": "ssd"}),
         ("constraints", {"command": "ls", "constraints": "disk:" + "x" * 500}),
         ("constraints", {"command": "ls", "constraints": ["disk:ssd"]}),
+        ("lane", {"command": "ls", "lane": "fast"}),
+        ("lane", {"script_path": "main.R", "lane": "quick"}),
+        ("cpus", {"command": "ls", "lane": "quick", "cpus": 1}),
         ("retry_if_lost", {"command": "ls", "retry_if_lost": "yes"}),
         ("retry_if_lost", {"command": "ls", "retry_if_lost": 1}),
     ],

@@ -10,6 +10,8 @@ import yaml
 from django.core.management import call_command
 from django.test import Client
 
+from accounts.models import Scope
+
 pytestmark = pytest.mark.django_db
 
 
@@ -30,12 +32,24 @@ def test_every_operation_has_a_sentence_an_id_and_both_ways_to_sign_in() -> None
     operations = [
         operation for methods in schema()["paths"].values() for operation in methods.values()
     ]
-    assert len(operations) == 27
+    assert len(operations) > 27
     for operation in operations:
         assert operation["description"].endswith("."), operation["operationId"]
         assert [list(each) for each in operation["security"]] == [["token"], ["cookieAuth"]]
+        assert operation["x-scope"] in list(Scope), operation["operationId"]
+        assert {"401", "403", "429"} <= set(operation["responses"])
     ids = [operation["operationId"] for operation in operations]
     assert len(set(ids)) == len(ids)
+
+
+def test_every_problem_is_described_as_one() -> None:
+    loaded = schema()
+    problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    for methods in loaded["paths"].values():
+        for operation in methods.values():
+            for status, response in operation["responses"].items():
+                if int(status) >= 400:
+                    assert response["content"] == {"application/problem+json": problem}
 
 
 def test_the_reference_names_every_operation_and_needs_no_script() -> None:

@@ -31,13 +31,23 @@ def test_make_and_change_a_task(api: Client, owner: User, environment: Environme
     assert shown == {
         "id": task.public_id,
         "name": "River flow",
+        "description": "",
         "owner": "owner",
+        "role": "owner",
         "environment": "r",
         "cpus": 0.5,
         "memory": 2 * GIB,
         "time_limit": 24 * 3600,
         "created_at": task.created_at.isoformat().replace("+00:00", "Z"),
         "used_at": task.used_at.isoformat().replace("+00:00", "Z"),
+        "datasets": [],
+        "archived_at": None,
+        "deleted_at": None,
+        "goes_at": None,
+        "storage_used": 0,
+        "storage_measured_at": None,
+        "copying": None,
+        "published_url": None,
         "url": f"/tasks/{task.public_id}/",
     }
     assert [storage.area(task.public_id, area).entries() for area in storage.AREAS] == [[], [], []]
@@ -76,7 +86,7 @@ def test_what_is_no_task_is_refused(
 def test_tokens(api: Client, owner: User) -> None:
     client = Client()
     client.login(username="owner", password=PASSWORD)
-    made = post(client, "tokens", {"name": "laptop"})
+    made = post(client, "tokens", {"name": "laptop", "scopes": ["read", "manage"]})
     assert made.status_code == 201
     text = made.json()["token"]
     assert text.startswith("rct_")
@@ -105,6 +115,9 @@ def test_tokens(api: Client, owner: User) -> None:
         {"name": "x", "expires_at": "2020-01-01T00:00:00Z"},
         {"name": "x", "expires_at": "2120-01-01T00:00:00Z"},
         {"name": "x", "user": "staff"},
+        {"name": "x", "scopes": []},
+        {"name": "x", "scopes": ["root"]},
+        {"name": "x", "scopes": "read"},
     ],
 )
 def test_tokens_that_are_refused(api: Client, body: dict[str, Any]) -> None:

@@ -24,7 +24,8 @@ MEMORY = 1024**3
 
 def fill(database: str, storage: Path, count: int) -> None:
     """`count` finished Runs of 20 people over half a year, in 100 Tasks of which the portal's newest
-    is one. Of a Run's folder only the names are made: what lies in it costs later Runs nothing."""
+    is one. Of a Run's folder only the names are made: what lies in it costs later Runs nothing. May be
+    called again, for more Runs of the same people."""
     from django.db import connections
 
     from jobs.models import Environment, Run, RunEvent
@@ -33,16 +34,20 @@ def fill(database: str, storage: Path, count: int) -> None:
     with _connected(database) as alias:
         tasks = _tasks(alias)
         environment = Environment.objects.using(alias).latest("id")
+        before = max(task.last_run_number for task in tasks)
         for first in range(0, count, AT_A_TIME):
             numbers = range(first, min(first + AT_A_TIME, count))
-            runs = [_run(tasks[at % TASKS], at // TASKS + 1, environment, luck) for at in numbers]
+            runs = [
+                _run(tasks[at % TASKS], before + at // TASKS + 1, environment, luck)
+                for at in numbers
+            ]
             Run.objects.using(alias).bulk_create(runs, batch_size=1000)
             events = [event for run in runs for event in _timeline(run)]
             RunEvent.objects.using(alias).bulk_create(events, batch_size=2000)
             for run in runs:
                 (storage / "runs" / run.public_id / "1").mkdir(parents=True)
         for task in tasks:
-            task.last_run_number = count // TASKS + 1
+            task.last_run_number = before + count // TASKS + 1
             task.save(update_fields=["last_run_number"])
         with connections[alias].cursor() as cursor:
             # As the server's own housekeeping leaves it.
@@ -54,6 +59,10 @@ def _tasks(alias: str) -> list[Task]:
     from accounts.models import User
     from jobs.models import Task
 
+    former = Task.objects.using(alias).filter(name__startswith="Former ").order_by("id")
+    if former:
+        newest = Task.objects.using(alias).filter(pk__lt=former[0].pk).latest("id")
+        return [newest, *former]
     newest = Task.objects.using(alias).latest("id")
     people = [User(username=f"former-{number}", password="!") for number in range(USERS - 1)]
     User.objects.using(alias).bulk_create(people)

@@ -1,7 +1,6 @@
 import { bytes, duration, relative } from "@/lib/format";
 import { concerns } from "@/lib/changes";
 import { next } from "@/lib/theme";
-import { find } from "@/log/finder";
 import { eventOf } from "@/log/protocol";
 import { ApiError, json } from "@/lib/api";
 
@@ -34,15 +33,6 @@ describe("live parts", () => {
 describe("colours", () => {
   it("go round", () => {
     expect([next(""), next("light"), next("dark"), next("nonsense")]).toEqual(["light", "dark", "", ""]);
-  });
-});
-
-describe("search in the output", () => {
-  it("finds small letters anywhere, capitals exactly", () => {
-    const lines = ["Error in f", "no error", [{ text: "Err", style: null }, { text: "OR", style: null }]];
-    expect(find(lines, "error")).toEqual([0, 1, 2]);
-    expect(find(lines, "Error")).toEqual([0]);
-    expect(find(lines, "")).toEqual([]);
   });
 });
 

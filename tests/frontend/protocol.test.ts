@@ -9,6 +9,7 @@ interface Examples {
   state: Record<string, unknown>;
   reset: Record<string, unknown>;
   end: Record<string, unknown>;
+  skip: Record<string, unknown>;
   storage: Record<string, unknown>;
   bytes: { offset: number; text: string; frame: string };
 }
@@ -18,7 +19,7 @@ const examples = JSON.parse(readFileSync(path, "utf8")) as Examples;
 
 describe("frames of the Run socket", () => {
   it("reads each kind of event as Python writes it", () => {
-    for (const name of ["state", "reset", "end", "storage"] as const) {
+    for (const name of ["state", "reset", "skip", "end", "storage"] as const) {
       const event = eventOf(JSON.stringify(examples[name]));
       expect(event).not.toBeNull();
       // Every field that the page reads is there under that name.

@@ -44,6 +44,7 @@ function start(attempt = 1, next = 0): { stream: LogStream; seen: Seen } {
   const sink: Sink = {
     bytes: (data) => { seen.text += decoder.decode(data, { stream: true }); },
     reset: (now, offset) => { seen.text = ""; seen.told.push(`reset ${now} ${offset}`); },
+    skip: (offset) => { seen.told.push(`skip ${offset}`); },
     state: (event) => { seen.told.push(event.state); },
     end: (event) => { seen.told.push(`end ${event.size}`); },
     connection: (now) => { seen.told.push(now); },
@@ -69,7 +70,7 @@ describe("the stream of a log", () => {
     expect(seen.told).toContain("waiting");
     vi.advanceTimersByTime(60_000);
     expect(FakeSocket.all.length).toBe(2);
-    expect(FakeSocket.last.address.search).toBe("?attempt=1&offset=6");
+    expect(FakeSocket.last.address.search).toBe("?attempt=1&offset=6&skip=1");
     // The server may send a part again.
     FakeSocket.last.bytes(3, "lo world");
     expect(seen.text).toBe("hello world");
@@ -81,7 +82,7 @@ describe("the stream of a log", () => {
     FakeSocket.last.bytes(0, "abc");
     FakeSocket.last.bytes(10, "xyz");
     expect(seen.text).toBe("abc");
-    expect(FakeSocket.last.address.search).toBe("?attempt=1&offset=3");
+    expect(FakeSocket.last.address.search).toBe("?attempt=1&offset=3&skip=1");
     stream.stop();
   });
 
@@ -93,7 +94,20 @@ describe("the stream of a log", () => {
     expect(seen.text).toBe("second");
     FakeSocket.last.cut();
     vi.advanceTimersByTime(60_000);
-    expect(FakeSocket.last.address.search).toBe("?attempt=2&offset=6");
+    expect(FakeSocket.last.address.search).toBe("?attempt=2&offset=6&skip=1");
+    stream.stop();
+  });
+
+  it("goes on near the end when the portal leaves something out", () => {
+    const { stream, seen } = start();
+    FakeSocket.last.bytes(0, "begin");
+    FakeSocket.last.event({ type: "skip", attempt: 1, offset: 5000 });
+    FakeSocket.last.bytes(5000, "end");
+    expect(seen.text).toBe("beginend");
+    expect(seen.told).toContain("skip 5000");
+    FakeSocket.last.cut();
+    vi.advanceTimersByTime(60_000);
+    expect(FakeSocket.last.address.search).toBe("?attempt=1&offset=5003&skip=1");
     stream.stop();
   });
 

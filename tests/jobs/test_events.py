@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobs.events import Bytes, End, Reset, State, Storage, as_json
+from jobs.events import Bytes, End, Reset, Skip, State, Storage, as_json
 
 EXAMPLES: dict[str, dict[str, Any]] = json.loads(
     (Path(__file__).parent.parent / "fixtures" / "events.json").read_text()
@@ -17,10 +17,11 @@ EXAMPLES: dict[str, dict[str, Any]] = json.loads(
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("state", State), ("reset", Reset), ("storage", Storage), ("end", End)]
+    ("name", "kind"),
+    [("state", State), ("reset", Reset), ("skip", Skip), ("storage", Storage), ("end", End)],
 )
 def test_events_look_as_their_examples(
-    name: str, kind: type[State | Reset | Storage | End]
+    name: str, kind: type[State | Reset | Skip | Storage | End]
 ) -> None:
     example = EXAMPLES[name]
     assert {field.name for field in dataclasses.fields(kind)} == set(example)

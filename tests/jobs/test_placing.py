@@ -49,7 +49,7 @@ def test_constraints_are_read_from_the_rows_that_have_any(vm: Machines, more: in
     waiting_runs(task, line.FEW + more)
     waiting_runs(task, 1, constraints="disk:ssd", priority=1)
     with CaptureQueriesContext(connection) as captured:
-        line.read(vm, timezone.now())  # type: ignore[arg-type]
+        line.read_many(vm, timezone.now())  # type: ignore[arg-type]
     touching = [query["sql"] for query in captured if '"constraints" =' in query["sql"]]
     assert len(touching) == 1
     with connection.cursor() as cursor:

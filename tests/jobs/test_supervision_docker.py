@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.utils import timezone
 
 from jobs import services, site
 from jobs.models import Environment, Run, Task
@@ -59,7 +60,7 @@ def supervision(task: Task, line: Relay) -> Iterator[Supervisor]:
 
 def in_environment(task: Task, image: str, *, pull: str) -> RunRequest:
     environment = Environment.objects.create(
-        slug="other", name="Other", image=image, pull_policy=pull
+        slug="other", name="Other", image=image, pull_policy=pull, ready_at=timezone.now()
     )
     return RunRequest(
         kind="command", command="echo hello", environment=environment, cpus=0.5, memory=2**28

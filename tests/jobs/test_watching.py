@@ -10,7 +10,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from jobs import attempts, watching
-from jobs.events import Bytes, End, Event, Reset, State
+from jobs.events import Bytes, End, Event, Reset, Skip, State
 from jobs.models import Run
 from jobs.states import ACTIVE, RunState
 from jobs.transitions import advance
@@ -36,12 +36,19 @@ async def finish(run: Run) -> None:
 
 
 async def collect(
-    run: Run, *, offset: int = 0, attempt: int = 0, until_bytes: int | None = None
+    run: Run,
+    *,
+    offset: int = 0,
+    attempt: int = 0,
+    until_bytes: int | None = None,
+    skip: bool = False,
 ) -> list[Event]:
     events: list[Event] = []
     async with (
         asyncio.timeout(15),
-        aclosing(watching.follow(run.public_id, attempt=attempt, offset=offset)) as following,
+        aclosing(
+            watching.follow(run.public_id, attempt=attempt, offset=offset, skip=skip)
+        ) as following,
     ):
         async for event in following:
             events.append(event)
@@ -136,3 +143,40 @@ async def test_log_bytes_is_the_file(run: Run) -> None:
                 yield chunk
 
     assert b"".join([chunk async for chunk in read()]) == b" binary \r\n"
+
+
+async def test_who_may_skip_goes_on_near_the_end_of_a_log_that_is_far_ahead(run: Run) -> None:
+    content = b"".join(b"line %7d\n" % number for number in range(600_000))
+    append(run, content)
+    await finish(run)
+    events = await collect(run, skip=True)
+    skips = [event for event in events if isinstance(event, Skip)]
+    assert [skip.attempt for skip in skips] == [1]
+    assert len(content) - skips[0].offset == watching.SKIP_TO
+    assert data_of(events) == content[skips[0].offset :]
+    assert data_of(await collect(run)) == content
+    near = await collect(run, offset=len(content) - watching.FAR_BEHIND, skip=True)
+    assert data_of(near) == content[-watching.FAR_BEHIND :]
+
+
+async def test_a_reader_who_takes_nothing_delays_nobody_and_misses_nothing(run: Run) -> None:
+    """It stands still in the middle of a log that goes on for many times what is kept in memory."""
+    async with aclosing(watching.follow(run.public_id)) as slow, asyncio.timeout(30):
+        append(run, b"first\n")
+        received = b""
+        while not received:
+            event = await anext(slow)
+            received = event.data if isinstance(event, Bytes) else b""
+        quick = asyncio.create_task(collect(run))
+        line = b"x" * 99 + b"\n"
+        for _ in range(40):
+            append(run, line * 5000)
+            await asyncio.sleep(0)
+        await finish(run)
+        whole = (attempts.folder(run.public_id, 1) / "log").read_bytes()
+        assert data_of(await quick) == whole
+        watched = watching._by_loop[asyncio.get_running_loop()][run.public_id]
+        assert watched._recent_size <= watching.RECENT
+        async for event in slow:
+            received += event.data if isinstance(event, Bytes) else b""
+        assert received == whole

@@ -6,8 +6,9 @@ import re
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
-from accounts.models import ApiToken, User
+from accounts.models import ApiToken, AuditEntry, User
 from tests.factories import PASSWORD, make_token, make_user
 
 pytestmark = pytest.mark.django_db
@@ -41,19 +42,37 @@ def test_sign_out_needs_post(anna_client: Client) -> None:
 
 
 def test_a_token_is_shown_once_and_works(anna_client: Client, anna: User) -> None:
-    page = anna_client.post("/account/tokens/", {"name": "nightly"}).content.decode()
+    asked = {"name": "nightly", "scopes": ["files", "read"], "days": "7"}
+    page = anna_client.post("/account/tokens/", asked).content.decode()
     found = re.search(r"rct_[\w-]+", page)
     assert found
-    assert ApiToken.objects.get(user=anna).digest == ApiToken.digest_of(found.group())
+    token = ApiToken.objects.get(user=anna)
+    assert token.digest == ApiToken.digest_of(found.group())
+    assert token.scopes == ["read", "files"]
+    assert 6.9 < (token.expires_at - timezone.now()).total_seconds() / 86400 < 7.1
+    made = AuditEntry.objects.get(action="token.made")
+    assert (made.actor, made.subject, made.via) == (anna, "nightly", "page")
     assert "rct_" not in anna_client.get("/account/").content.decode()
 
 
 @pytest.mark.parametrize("name", ["", "taken"])
 def test_a_token_needs_a_name_of_its_own(anna_client: Client, anna: User, name: str) -> None:
     ApiToken.issue(user=anna, name="taken")
-    response = anna_client.post("/account/tokens/", {"name": name})
+    response = anna_client.post(
+        "/account/tokens/", {"name": name, "scopes": ["read"], "days": "90"}
+    )
     assert response.status_code == 422
     assert 'class="error"' in response.content.decode()
+
+
+def test_a_token_needs_a_purpose_and_an_end(anna_client: Client) -> None:
+    for wrong in (
+        {"name": "x", "days": "7"},
+        {"name": "x", "scopes": ["root"], "days": "7"},
+        {"name": "x", "scopes": ["read"], "days": "5000"},
+    ):
+        assert anna_client.post("/account/tokens/", wrong).status_code == 422
+    assert not ApiToken.objects.exists()
 
 
 def test_only_my_tokens_can_be_revoked(anna_client: Client, anna: User) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -12,9 +14,11 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from files import storage
-from jobs.models import GIB, Run, RunEvent, RunKind, Site, Task
+from jobs.models import GIB, Role, Run, RunEvent, RunKind, Site, Task, TaskMember
 from jobs.states import Reason, RunState
 from jobs.views import present
+from jobs.views.runs import use_of
+from jobs.views.timeline import attempts_of
 from tests.factories import make_machine, make_run, make_task, make_user
 
 pytestmark = pytest.mark.django_db
@@ -172,7 +176,8 @@ def test_where_there_is_no_more_memory_a_sentence_says_so(anna_client: Client, t
         anna_client.get(task.get_absolute_url()).content.decode(),
     ):
         assert told in shown
-        assert "Run again with" not in shown
+        assert 'name="memory" value=' not in shown
+        assert "data-memory=" not in shown
     refused = anna_client.post(
         reverse("run_again", args=[run.public_id]), {"memory": str(16 * GIB)}, follow=True
     )
@@ -224,7 +229,7 @@ def test_a_long_history_costs_no_more_queries_and_comes_in_parts(
 ) -> None:
     for number in range(1, 50):
         make_run(task, state=RunState.SUCCEEDED, number=number)
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(18):
         shown = anna_client.get(task.get_absolute_url()).content.decode()
     assert "#49<" in shown
     assert "#5<" not in shown
@@ -233,7 +238,7 @@ def test_a_long_history_costs_no_more_queries_and_comes_in_parts(
             reverse("task_history", args=[task.public_id]) + "?count=60"
         ).content.decode()
     assert "#5<" in more
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(11):
         page(anna_client, Run.objects.latest("id"))
 
 
@@ -244,8 +249,144 @@ def test_the_cluster_page_names_others_but_not_what_they_run(
     for number in range(1, 20):
         make_run(other, number=number)
     make_run(task, reason=Reason.NO_ROOM, explanation="Needs 99 CPUs.")
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(10):
         shown = anna_client.get("/cluster/").content.decode()
     assert "A Run of bert" in shown
     assert "Secret rivers" not in shown
     assert "Needs 99 CPUs." in shown
+
+
+def events(run: Run, *given: tuple[float, int, RunState, Reason]) -> None:
+    """A timeline: (seconds after the submission, attempt, state, reason)."""
+    for seconds, attempt, state, reason in given:
+        at = run.created_at + timedelta(seconds=seconds)
+        RunEvent.objects.create(run=run, at=at, attempt=attempt, state=state, reason=reason)
+
+
+def test_the_timeline_says_how_long_each_step_took(task: Task) -> None:
+    now = timezone.now()
+    run = make_run(
+        task, state=RunState.SUCCEEDED, created_at=now - timedelta(seconds=100), finished_at=now,
+        started_at=now - timedelta(seconds=60), machine="vm-1",
+    )  # fmt: skip
+    events(
+        run,
+        (0, 0, RunState.QUEUED, Reason.SUBMITTED),
+        (5, 1, RunState.STARTING, Reason.LAUNCHING),
+        (6, 1, RunState.STARTING, Reason.PULLING),
+        (36, 1, RunState.STARTING, Reason.LAUNCHING),
+        (41, 1, RunState.RUNNING, Reason.NONE),
+        (101, 1, RunState.SUCCEEDED, Reason.NONE),
+    )
+    (attempt,) = attempts_of(run, run.timeline.all())
+    told = [(step.word, step.where, step.lasted) for step in attempt.steps]
+    # The machine's own times of start and end count, not when the portal heard of them.
+    assert told == [
+        ("Queued", "", 5.0),
+        ("Placed", "vm-1", 1.0),
+        ("Pulling the image", "", 30.0),
+        ("Pulled", "vm-1", 4.0),
+        ("Started", "", 60.0),
+        ("Succeeded", "", None),
+    ]
+    assert not any(step.goes_on for step in attempt.steps)
+
+
+def test_each_attempt_has_a_timeline_of_its_own(anna_client: Client, task: Task) -> None:
+    run = make_run(task, state=RunState.RUNNING, attempt=2)
+    RunEvent.objects.create(run=run, attempt=0, state=RunState.QUEUED, reason=Reason.SUBMITTED)
+    RunEvent.objects.create(run=run, attempt=1, state=RunState.STARTING, reason=Reason.LAUNCHING)
+    RunEvent.objects.create(
+        run=run, attempt=1, state=RunState.QUEUED, explanation="The machine <went>."
+    )
+    RunEvent.objects.create(run=run, attempt=2, state=RunState.STARTING)
+    RunEvent.objects.create(run=run, attempt=2, state=RunState.RUNNING)
+    first, second = attempts_of(run, run.timeline.all())
+    assert [step.word for step in first.steps] == ["Queued", "Placed"]
+    assert [step.word for step in second.steps] == ["Back in the queue", "Placed", "Started"]
+    assert second.steps[-1].goes_on
+    shown = page(anna_client, run, "head")
+    assert "Attempt 2" in shown
+    assert "The machine &lt;went&gt;." in shown
+
+
+def test_what_was_used_is_measured_against_what_was_asked(task: Task) -> None:
+    now = timezone.now()
+    run = make_run(
+        task, state=RunState.SUCCEEDED, cpus=2, memory=GIB, time_limit=100, cpu_seconds=60.0,
+        peak_memory=GIB // 4, started_at=now - timedelta(seconds=40), finished_at=now,
+    )  # fmt: skip
+    use = use_of(run)
+    assert (use.cpus, use.cpus_percent, use.memory_percent, use.wall_percent) == (1.5, 75, 25, 40)
+    waits = use_of(make_run(task))
+    assert (waits.wall, waits.cpus, waits.cpus_percent) == (None, None, 0)
+
+
+def test_a_viewer_sees_all_of_it_and_has_no_buttons(
+    task: Task, signed_in: Callable[[User], Client]
+) -> None:
+    viewer = make_user("vera")
+    TaskMember.objects.create(task=task, user=viewer, role=Role.VIEWER, added_by=task.owner)
+    run = make_run(task, state=RunState.RUNNING)
+    client = signed_in(viewer)
+    shown = page(client, run)
+    assert run.script_text.splitlines()[0][:3] in shown
+    for button in ("Run again", "Cancel"):
+        assert button not in shown
+    for name in ("run_cancel", "run_again", "run_change"):
+        assert client.post(reverse(name, args=[run.public_id])).status_code == 403, name
+    assert client.get(reverse("run_change", args=[run.public_id])).status_code == 403
+    run.refresh_from_db()
+    assert Run.objects.count() == 1
+    assert run.cancel_requested_at is None
+
+
+def ran(task: Task, **fields: Any) -> Run:
+    now = timezone.now()
+    return make_run(
+        task, state=RunState.SUCCEEDED, started_at=now - timedelta(minutes=1),
+        finished_at=now + timedelta(minutes=1), **fields,
+    )  # fmt: skip
+
+
+def test_files_of_all_folders_with_their_beginnings(anna_client: Client, task: Task) -> None:
+    output = storage.area(task.public_id, "output")
+    output.write("a/b/c/d/deep.csv", [b'x,y\n1,"<b>"\n'], limit=1000)
+    output.write("notes.txt", [b"caf\xc3\xa9 \0 \xff\n" * 3000], limit=10**6)
+    storage.area(task.public_id, "code").write("made.R", [b"1\n"], limit=10)
+    run = ran(task)
+    shown = page(anna_client, run, "results")
+    assert "a/b/c/d/deep.csv" in shown
+    assert "1 file in <code>/code</code>" in shown
+    assert "code/made.R" in shown
+    address = reverse("run_preview", args=[run.public_id])
+    table = anna_client.get(f"{address}?path=output/a/b/c/d/deep.csv").content.decode()
+    assert '<th scope="col">x</th>' in table
+    assert "<td>&lt;b&gt;</td>" in table
+    text = anna_client.get(f"{address}?path=output/notes.txt").content.decode()
+    assert "café" in text
+    assert "The file goes on." in text
+    assert len(text) < 9000
+    for wrong in (
+        "output/none.txt",
+        "runs/x",
+        "output/../code/made.R",
+        "output/",
+        "",
+        "etc/passwd",
+    ):
+        assert anna_client.get(address, {"path": wrong}).status_code == 404, wrong
+
+
+def test_a_run_beside_it_is_named_where_files_could_be_either_ones(
+    anna_client: Client, task: Task
+) -> None:
+    storage.area(task.public_id, "output").write("x.txt", [b"1\n"], limit=10)
+    run, beside = ran(task), ran(task)
+    earlier = timezone.now() - timedelta(days=1)
+    before = make_run(
+        task, state=RunState.SUCCEEDED, created_at=earlier, started_at=earlier, finished_at=earlier
+    )
+    shown = page(anna_client, run, "results")
+    assert beside.get_absolute_url() in shown
+    assert before.get_absolute_url() not in shown

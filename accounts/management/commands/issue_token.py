@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts import audit, origins
 from accounts.audit import Action
-from accounts.models import ApiToken, User
+from accounts.models import ApiToken, Scope, User, all_scopes
 
 
 class Command(BaseCommand):
@@ -22,6 +22,14 @@ class Command(BaseCommand):
         parser.add_argument("--user", required=True)
         parser.add_argument("--name", required=True)
         parser.add_argument("--hours", type=float, default=None, help="lifetime; default 90 days")
+        parser.add_argument(
+            "--scope",
+            action="append",
+            choices=all_scopes(),
+            help="what it may be used for, as often as needed; default: everything ("
+            + "; ".join(f"{scope.value}: {scope.label}" for scope in Scope)
+            + ")",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         user = User.objects.filter(username=options["user"], is_active=True).first()
@@ -31,12 +39,17 @@ class Command(BaseCommand):
         expires = None if hours is None else timezone.now() + timedelta(hours=hours)
         with origins.coming("command"), transaction.atomic():
             ApiToken.objects.filter(user=user, name=options["name"]).delete()
-            token, text = ApiToken.issue(user=user, name=options["name"], expires_at=expires)
+            token, text = ApiToken.issue(
+                user=user,
+                name=options["name"],
+                expires_at=expires,
+                scopes=options["scope"],
+            )
             audit.note(
                 None,
                 Action.TOKEN_MADE,
                 subject=token.name,
                 subject_id=token.public_id,
-                detail=f"for {user}, until {token.expires_at:%Y-%m-%d}",
+                detail=f"of {user}, for {', '.join(token.scopes)}; valid until {token.expires_at:%Y-%m-%d}",
             )
         self.stdout.write(text)

@@ -1,12 +1,16 @@
 /** Asking for a name, and for the one confirmation that an undo can't replace. */
 
-import { need } from "@/lib/dom";
+import { h, need } from "@/lib/dom";
 
 export interface Question {
   title: string;
   label: string;
   value?: string;
   button: string;
+  /** values to choose from, though others may be typed */
+  suggestions?: string[];
+  /** how many characters of the value are selected at first; default: all */
+  selected?: number;
   /** A sentence if the value won't do. */
   check: (value: string) => string;
 }
@@ -20,6 +24,7 @@ export function ask(question: Question): Promise<string | null> {
   need(dialog, "#ask-label").textContent = question.label;
   need(dialog, "#ask-yes").textContent = question.button;
   input.value = question.value ?? "";
+  suggest(input, question.suggestions ?? []);
   error.hidden = true;
   return new Promise((resolve) => {
     const form = need<HTMLFormElement>(dialog, "form");
@@ -40,7 +45,46 @@ export function ask(question: Question): Promise<string | null> {
     };
     dialog.returnValue = "";
     dialog.showModal();
-    input.select();
+    input.setSelectionRange(0, question.selected ?? input.value.length);
+  });
+}
+
+function suggest(input: HTMLInputElement, suggestions: string[]): void {
+  input.list?.remove();
+  if (!suggestions.length) {
+    input.removeAttribute("list");
+    return;
+  }
+  input.after(h("datalist", { id: "ask-suggestions" }, ...suggestions.map((value) => h("option", { value }))));
+  input.setAttribute("list", "ask-suggestions");
+}
+
+export type Choice = "replace" | "both" | "skip";
+
+/** What to do about a name that is taken. Escape means skip; `others`: how many more are taken. */
+export function askAboutTaken(name: string, folder: string, others: number, canReplace: boolean): Promise<{ choice: Choice; forAll: boolean }> {
+  const all = h("input", { type: "checkbox", id: "taken-all" });
+  const option = (value: Choice, label: string): HTMLElement => h("button", { class: "button", value }, label);
+  const dialog = h(
+    "dialog",
+    { class: "taken", "aria-labelledby": "taken-title" },
+    h(
+      "form",
+      { method: "dialog" },
+      h("h2", { id: "taken-title" }, `${name} is there already`),
+      h("p", {}, canReplace ? `/${folder} has a file of that name.` : `/${folder} has something of that name, and folders are not merged.`),
+      others > 0 && h("label", { class: "check", for: "taken-all" }, all, ` The same for the other ${others} that are there`),
+      h("div", { class: "actions" }, option("skip", "Skip"), option("both", "Keep both"), canReplace && option("replace", "Replace")),
+    ),
+  );
+  document.body.append(dialog);
+  return new Promise((resolve) => {
+    dialog.onclose = () => {
+      const choice = dialog.returnValue === "replace" || dialog.returnValue === "both" ? dialog.returnValue : "skip";
+      dialog.remove();
+      resolve({ choice, forAll: all.checked });
+    };
+    dialog.showModal();
   });
 }
 

@@ -2,11 +2,12 @@
     unasked. */
 
 import type { EditorState } from "@codemirror/state";
-import { ApiError, isRecord, json, request } from "@/lib/api";
+import { ApiError, request } from "@/lib/api";
 import { h, need } from "@/lib/dom";
 import { complain } from "@/lib/toast";
 import { Editor } from "@/console/editor";
-import { type Area, type ConsoleData, type Entry, entriesOf, fileUrl, kindOf } from "@/console/model";
+import { type Area, type ConsoleData, type Entry, fileUrl, kindOf } from "@/console/model";
+import { last, within } from "@/console/names";
 import { preview } from "@/console/preview";
 
 const EDITABLE = 2 * 1024 * 1024;
@@ -16,9 +17,14 @@ interface OpenFile {
   path: string;
   state: EditorState;
   saved: string;
-  /** of the file as it was opened or saved; "" while it does not exist */
-  modifiedAt: string;
+  /** the file's ETag as it was opened or saved; "" while it does not exist */
+  etag: string;
+  /** its lines end as on Windows, and shall go on doing so */
+  crlf: boolean;
 }
+
+/** A text that would not be the same after it was saved. */
+class NotText extends Error {}
 
 interface Hooks {
   shown: (full: string, isScript: boolean) => void;
@@ -71,16 +77,24 @@ export class Documents {
     }
     const kind = kindOf(entry.name);
     try {
-      if ((kind === "code" || kind === "text") && entry.size <= EDITABLE) {
+      const editable = kind === "code" || kind === "text";
+      if (editable && entry.size <= EDITABLE && (this.data.mayEdit || entry.size < 0)) {
         const file = entry.size < 0 ? this.fresh(area, entry.path) : await this.fetch(area, entry.path);
         if (asked === this.asked) this.put(full, file);
       } else {
-        const box = await preview(kind === "code" || kind === "text" ? "binary" : kind, entry.name, fileUrl(this.data.api, area, entry.path), entry.size);
-        if (asked === this.asked) this.putPreview(full, box);
+        const why = entry.size > EDITABLE ? `${entry.name} is too large to edit here: change it on your machine and upload it.` : "";
+        await this.look(full, entry, kind, why, asked);
       }
     } catch (error) {
-      complain(error);
+      if (error instanceof NotText) await this.look(full, entry, "text", error.message, asked).catch(complain);
+      else complain(error);
     }
+  }
+
+  private async look(full: string, entry: Pick<Entry, "name" | "path" | "size">, kind: ReturnType<typeof kindOf>, why: string, asked: number): Promise<void> {
+    const area = full.slice(0, full.indexOf("/")) as Area;
+    const box = await preview(kind, entry.name, fileUrl(this.data.api, area, entry.path), entry.size, why);
+    if (asked === this.asked) this.putPreview(full, box);
   }
 
   /** Write the text. False: it was not saved, and the person knows why. */
@@ -89,22 +103,24 @@ export class Documents {
     const file = this.current;
     if (!file) return true;
     const text = file.state.doc.toString();
+    // Only over what was opened, or over nothing: the server compares, so nobody slips in between.
+    const condition: Record<string, string> = overwrite ? {} : file.etag ? { "If-Match": file.etag } : { "If-None-Match": "*" };
     try {
-      if (!overwrite && (await this.isNewer(file))) {
-        this.conflict(true);
-        return false;
-      }
-      const address = fileUrl(this.data.api, file.area, file.path);
-      const entry = await json(address, { method: "PUT", body: text, headers: { "Content-Type": "application/octet-stream" } });
+      const response = await request(fileUrl(this.data.api, file.area, file.path), {
+        method: "PUT",
+        body: file.crlf ? text.replaceAll("\n", "\r\n") : text,
+        headers: { "Content-Type": "application/octet-stream", ...condition },
+      });
       file.saved = text;
-      file.modifiedAt = isRecord(entry) ? String(entry["modified_at"]) : "";
+      file.etag = response.headers.get("ETag") ?? "";
       this.conflict(false);
       this.mark();
       this.say("Saved");
       this.hooks.written(file.area);
       return true;
     } catch (error) {
-      complain(error);
+      if (error instanceof ApiError && error.status === 412) this.conflict(true);
+      else complain(error);
       return false;
     }
   }
@@ -113,15 +129,31 @@ export class Documents {
   async settle(): Promise<boolean> {
     this.keep();
     const file = this.current;
-    return !file || (!dirty(file) && file.modifiedAt !== "") ? true : this.save();
+    return !file || (!dirty(file) && file.etag !== "") ? true : this.save();
   }
 
+  /** It was deleted: what is open of it is unsaved text again. */
   forget(full: string): void {
-    const file = this.open.get(full);
-    if (!file) return;
-    file.modifiedAt = "";
-    file.saved = "";
+    for (const [name, file] of this.open) {
+      if (!within(name, full)) continue;
+      file.etag = "";
+      file.saved = "";
+    }
     this.mark();
+  }
+
+  /** It has another name or place: what is open of it goes along, unsaved changes too. */
+  moved(from: string, to: string): void {
+    this.keep();
+    for (const [name, file] of [...this.open]) {
+      if (!within(name, from)) continue;
+      const full = to + name.slice(from.length);
+      this.open.delete(name);
+      this.open.set(full, file);
+      file.area = full.slice(0, full.indexOf("/")) as Area;
+      file.path = full.slice(file.area.length + 1);
+      if (file === this.current) this.shown(full, file.path, true);
+    }
   }
 
   goTo(line: number): void {
@@ -129,30 +161,26 @@ export class Documents {
   }
 
   private fresh(area: Area, path: string): OpenFile {
-    return { area, path, state: this.editor.stateFor(path, ""), saved: "", modifiedAt: "" };
+    return { area, path, state: this.editor.stateFor(path, ""), saved: "", etag: "", crlf: false };
   }
 
   private async fetch(area: Area, path: string): Promise<OpenFile> {
-    const [response, modifiedAt] = await Promise.all([request(fileUrl(this.data.api, area, path)), this.modifiedAt(area, path)]);
-    const text = await response.text();
-    return { area, path, state: this.editor.stateFor(path, text), saved: text, modifiedAt };
-  }
-
-  private async modifiedAt(area: Area, path: string): Promise<string> {
-    const slash = path.lastIndexOf("/");
-    const folder = slash < 0 ? "" : path.slice(0, slash);
-    try {
-      const entries = entriesOf(await json(`${fileUrl(this.data.api, area, folder)}/`));
-      return entries.find((entry) => entry.path === path)?.modified_at ?? "";
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 404) return "";
-      throw error;
-    }
+    // Content and ETag of one answer belong together.
+    const response = await request(fileUrl(this.data.api, area, path));
+    const text = decoded(await response.arrayBuffer(), last(path));
+    // The editor has lines, not line ends: what was saved is what it shows.
+    const state = this.editor.stateFor(path, text);
+    return { area, path, state, saved: state.doc.toString(), etag: response.headers.get("ETag") ?? "", crlf: text.includes('\r\n') && !/[^\r]\n|^\n/.test(text) };
   }
 
   private async isNewer(file: OpenFile): Promise<boolean> {
-    const now = await this.modifiedAt(file.area, file.path);
-    return now !== "" && now !== file.modifiedAt;
+    try {
+      const response = await request(fileUrl(this.data.api, file.area, file.path), { method: "HEAD" });
+      return response.headers.get("ETag") !== file.etag;
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) return false;
+      throw error;
+    }
   }
 
   private async lookForNewer(): Promise<void> {
@@ -190,7 +218,7 @@ export class Documents {
     this.shown(full, file.path, true);
     this.mark();
     // A new file is there to be written in.
-    if (!file.modifiedAt) this.editor.view.focus();
+    if (!file.etag) this.editor.view.focus();
   }
 
   private putPreview(full: string, box: HTMLElement): void {
@@ -206,7 +234,7 @@ export class Documents {
   private shown(full: string, name: string, editable: boolean): void {
     const area = full.slice(0, full.indexOf("/")) as Area;
     need(document, "#file-name").textContent = area === "code" ? name : full;
-    need<HTMLElement>(document, "#save").hidden = !editable;
+    need<HTMLElement>(document, "#save").hidden = !editable || !this.data.mayEdit;
     const download = need<HTMLAnchorElement>(document, "#file-download");
     download.hidden = editable;
     download.href = fileUrl(this.data.api, area, full.slice(area.length + 1));
@@ -238,6 +266,17 @@ export class Documents {
   private say(text: string): void {
     need(document, "#editor-status").textContent = text;
   }
+}
+
+/** Throws NotText: saving would replace the bytes that are no UTF-8. */
+function decoded(content: ArrayBuffer, name: string): string {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(content);
+    if (!text.includes("\0")) return text;
+  } catch {
+    // As below.
+  }
+  throw new NotText(`${name} is not UTF-8 text, so it can be looked at here and not changed: saving would damage it.`);
 }
 
 function dirty(file: OpenFile): boolean {

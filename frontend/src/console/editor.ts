@@ -2,10 +2,7 @@
 
 import { autocompletion, closeBrackets, closeBracketsKeymap, completeAnyWord, completionKeymap } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
-import { bracketMatching, HighlightStyle, indentOnInput, indentUnit, StreamLanguage, syntaxHighlighting } from "@codemirror/language";
-import { python } from "@codemirror/legacy-modes/mode/python";
-import { r } from "@codemirror/legacy-modes/mode/r";
-import { shell } from "@codemirror/legacy-modes/mode/shell";
+import { bracketMatching, HighlightStyle, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
 import { highlightSelectionMatches, search, searchKeymap } from "@codemirror/search";
 import { EditorState, type Extension, Prec } from "@codemirror/state";
 import {
@@ -13,6 +10,7 @@ import {
 } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 import { label } from "@/lib/keys";
+import { language } from "@/console/languages";
 
 const COLOURS = HighlightStyle.define([
   { tag: [tags.keyword, tags.controlKeyword, tags.operatorKeyword], color: "var(--code-keyword)" },
@@ -42,14 +40,6 @@ const THEME = EditorView.theme({
   ".cm-tooltip": { backgroundColor: "var(--raised)", border: "1px solid var(--line)", borderRadius: "var(--radius)", boxShadow: "var(--shadow)", color: "var(--text)" },
   ".cm-tooltip-autocomplete ul li[aria-selected]": { backgroundColor: "var(--selected)", color: "var(--text)" },
 });
-
-function language(path: string): Extension {
-  if (/\.(r|rprofile)$/i.test(path)) {
-    return [StreamLanguage.define({ ...r, languageData: { ...r.languageData, closeBrackets: { brackets: ["(", "[", "{", '"', "'", "`"] } } })];
-  }
-  if (/\.(sh|bash)$/i.test(path)) return StreamLanguage.define(shell);
-  return /\.py$/i.test(path) ? StreamLanguage.define(python) : [];
-}
 
 /** Looks of code, for the editor and for code that is only shown. */
 export function appearance(path: string): Extension {
@@ -87,7 +77,7 @@ export class Editor {
         search({ top: false }),
         highlightSelectionMatches(),
         placeholder(`Write R here. ${label("Mod-Enter")} saves and runs it.`),
-        EditorView.contentAttributes.of({ "aria-label": `Text of ${path}` }),
+        EditorView.contentAttributes.of({ "aria-label": `Text of ${path}`, tabindex: "0" }),
         // Escape, then Tab leaves the editor: see the list of shortcuts.
         Prec.highest(keymap.of([
           { key: "Mod-s", preventDefault: true, run: () => { this.events.save(); return true; } },
@@ -120,6 +110,16 @@ export function showCode(host: HTMLElement, path: string, text: string): void {
   host.replaceChildren();
   new EditorView({
     parent: host,
-    state: EditorState.create({ doc: text, extensions: [appearance(path), EditorState.readOnly.of(true), EditorView.editable.of(false)] }),
+    state: EditorState.create({
+      doc: text,
+      extensions: [
+        appearance(path),
+        EditorState.readOnly.of(true),
+        EditorView.editable.of(false),
+        EditorView.contentAttributes.of({ "aria-label": path ? `Text of ${path}` : "Text", tabindex: "0" }),
+      ],
+    }),
   });
+  // Its place in the order of Tab is the text's now.
+  host.removeAttribute("tabindex");
 }

@@ -21,9 +21,17 @@ export interface ConsoleData {
   /** /api/v1/tasks/<task> */
   api: string;
   page: string;
+  /** false: a viewer, who may look and not change */
+  mayEdit: boolean;
+  /** also false in the archive */
+  mayRun: boolean;
   areas: Record<Area, Entry[]>;
   run: LogOf | null;
   lastScript: string;
+  /** of this Task, each once, oldest first */
+  commands: string[];
+  /** number of the newest Run when the page was made; 0: there is none */
+  newest: number;
 }
 
 export interface RunJson {
@@ -51,13 +59,14 @@ export function splitPath(full: string): { area: Area; path: string } | null {
   return area && rest.length ? { area, path: rest.join("/") } : null;
 }
 
-export type Kind = "code" | "image" | "table" | "text" | "binary";
+export type Kind = "code" | "image" | "table" | "text" | "pdf" | "binary";
 
 export function kindOf(name: string): Kind {
   const extension = /\.([a-z0-9]+)$/i.exec(name)?.[1]?.toLowerCase() ?? "";
-  if (["r", "rmd", "qmd", "sh", "bash", "py", "rprofile"].includes(extension)) return "code";
-  if (["png", "jpg", "jpeg", "gif", "webp"].includes(extension)) return "image";
+  if (["r", "rmd", "qmd", "rnw", "sh", "bash", "py", "js", "mjs", "jl", "rprofile"].includes(extension)) return "code";
+  if (["png", "jpg", "jpeg", "gif", "webp", "svg"].includes(extension)) return "image";
+  if (extension === "pdf") return "pdf";
   if (["csv", "tsv"].includes(extension)) return "table";
-  if (["txt", "md", "log", "json", "yaml", "yml", "xml", "html", "svg", "toml", "ini", "cfg", "tex", "sql", "stan", ""].includes(extension)) return "text";
+  if (["txt", "md", "log", "json", "yaml", "yml", "xml", "html", "htm", "css", "toml", "ini", "cfg", "tex", "sql", "stan", "bib", "out", "err", "do", "m", "f90", "f", "c", "cpp", "h", "hpp", "java", "properties", "dockerfile", "gitignore", ""].includes(extension)) return "text";
   return "binary";
 }

@@ -3,6 +3,7 @@
 import { request } from "@/lib/api";
 import { h } from "@/lib/dom";
 import { bytes } from "@/lib/format";
+import { showCode } from "@/console/editor";
 import type { Kind } from "@/console/model";
 
 const HEAD = 64 * 1024;
@@ -44,27 +45,58 @@ export function separatorOf(name: string, text: string): string {
   return count(";") > count(",") ? ";" : ",";
 }
 
-export async function preview(kind: Kind, name: string, url: string, size: number): Promise<HTMLElement> {
-  const box = h("div", { class: "preview", tabindex: 0 });
-  if (kind === "image") {
-    box.append(h("img", { src: `${url}?inline=1&v=${Date.now()}`, alt: name }));
-    return box;
-  }
-  if (kind === "table") {
-    const response = await request(url, { headers: size > HEAD ? { Range: `bytes=0-${HEAD - 1}` } : {} });
-    const text = await response.text();
-    const rows = parseTable(text, separatorOf(name, text), size > HEAD);
-    const [head = [], ...body] = rows;
-    const aligned = (cell = ""): string | null => (/^-?[\d.,]+(e[+-]?\d+)?$/i.test(cell) ? "num" : null);
-    box.append(
-      h("p", { class: "muted small" }, rows.length >= ROWS || size > HEAD ? `The first ${body.length} rows of ${bytes(size)}.` : `${body.length} rows, ${head.length} columns.`),
-      h("div", { class: "scroll" }, h("table", { class: "table" },
-        h("thead", {}, h("tr", {}, ...head.map((cell, column) => h("th", { scope: "col", class: aligned(body[0]?.[column]) }, cell)))),
-        h("tbody", {}, ...body.map((row) => h("tr", {}, ...row.map((cell) => h("td", { class: aligned(cell) }, cell))))),
-      )),
-    );
-    return box;
-  }
-  box.append(h("p", { class: "empty" }, `${name} is ${bytes(size)} and not text, so there is nothing to show. Download it to look at it.`));
+/** How many bytes of a text that is too large to edit are shown. */
+const TEXT_HEAD = 256 * 1024;
+/** Above this an image or a PDF is only offered to be downloaded. */
+const LARGEST = 100 * 1024 * 1024;
+
+/** Throws ApiError. `cannot`: why a text is not opened to be edited. */
+export async function preview(kind: Kind, name: string, url: string, size: number, cannot = ""): Promise<HTMLElement> {
+  const box = h("div", { class: `preview ${kind}`, tabindex: 0, "aria-label": `Preview of ${name}`, role: "region" });
+  if ((kind === "image" || kind === "pdf") && size > LARGEST) box.append(tooLarge(name, size));
+  else if (kind === "image") box.append(image(name, url, size));
+  else if (kind === "table") box.append(...(await table(name, url, size)));
+  else if (kind === "pdf") {
+    const { showPdf } = await import("@/console/pdf");
+    await showPdf(box, name, url);
+  } else if (kind === "code" || kind === "text") box.append(...(await head(name, url, size, cannot)));
+  else box.append(h("p", { class: "empty" }, `${name} is ${bytes(size)} and not text, so there is nothing to show. Download it to look at it.`));
   return box;
+}
+
+function tooLarge(name: string, size: number): HTMLElement {
+  return h("p", { class: "empty" }, `${name} is ${bytes(size)}, too large to show here. Download it to look at it.`);
+}
+
+function image(name: string, url: string, size: number): HTMLElement {
+  // In an <img> nothing that is in an SVG can run.
+  const picture = h("img", { src: `${url}?inline=1&v=${Date.now()}`, alt: name });
+  picture.addEventListener("error", () => {
+    picture.replaceWith(h("p", { class: "empty" }, `${name} (${bytes(size)}) is no image that your browser can show. Download it to look at it.`));
+  });
+  return picture;
+}
+
+async function table(name: string, url: string, size: number): Promise<HTMLElement[]> {
+  const response = await request(url, { headers: size > HEAD ? { Range: `bytes=0-${HEAD - 1}` } : {} });
+  const text = await response.text();
+  const rows = parseTable(text, separatorOf(name, text), size > HEAD);
+  const [top = [], ...body] = rows;
+  const aligned = (cell = ""): string | null => (/^-?[\d.,]+(e[+-]?\d+)?$/i.test(cell) ? "num" : null);
+  return [
+    h("p", { class: "muted small" }, rows.length >= ROWS || size > HEAD ? `The first ${body.length} rows of ${bytes(size)}.` : `${body.length} rows, ${top.length} columns.`),
+    h("div", { class: "scroll" }, h("table", { class: "table" },
+      h("thead", {}, h("tr", {}, ...top.map((cell, column) => h("th", { scope: "col", class: aligned(body[0]?.[column]) }, cell)))),
+      h("tbody", {}, ...body.map((row) => h("tr", {}, ...row.map((cell) => h("td", { class: aligned(cell) }, cell))))),
+    )),
+  ];
+}
+
+/** The beginning of a text, highlighted, not to be changed. */
+async function head(name: string, url: string, size: number, cannot: string): Promise<HTMLElement[]> {
+  const response = await request(url, { headers: size > TEXT_HEAD ? { Range: `bytes=0-${TEXT_HEAD - 1}` } : {} });
+  const code = h("div", { class: "code" });
+  showCode(code, name, (await response.text()).replace(/\r\n/g, "\n"));
+  const cut = size > TEXT_HEAD ? `These are its first ${bytes(TEXT_HEAD)} of ${bytes(size)}.` : "";
+  return [h("p", { class: "muted small" }, [cannot, cut].filter(Boolean).join(" ")), code];
 }

@@ -17,19 +17,26 @@ export class RunPanel {
   constructor(private readonly api: string) {
     this.form.addEventListener("submit", (event) => { event.preventDefault(); });
     for (const select of this.form.querySelectorAll("select")) {
-      select.addEventListener("change", () => void this.keep(select));
+      select.addEventListener("change", () => {
+        if (select.name === "environment") this.tell(select.value);
+        void this.keep(select);
+      });
     }
   }
 
   get asked(): Asked {
-    const value = (name: string): string => this.form.querySelector<HTMLSelectElement>(`select[name="${name}"]`)?.value ?? "";
-    const environment = value("environment");
     return {
-      ...(environment ? { environment } : {}),
-      cpus: Number(value("cpus")),
-      memory: Number(value("memory")),
-      time_limit: Number(value("time_limit")),
+      ...this.environment,
+      cpus: Number(this.value("cpus")),
+      memory: Number(this.value("memory")),
+      time_limit: Number(this.value("time_limit")),
     };
+  }
+
+  /** Nothing where there is only one. */
+  get environment(): { environment?: string } {
+    const environment = this.value("environment");
+    return environment ? { environment } : {};
   }
 
   /** Throws WordsError when they can't be understood. */
@@ -50,6 +57,17 @@ export class RunPanel {
     const place = need<HTMLElement>(document, "#runpanel-error");
     place.textContent = message;
     place.hidden = !message;
+  }
+
+  /** What the chosen Environment is for, and its packages. */
+  private tell(environment: string): void {
+    for (const about of this.form.querySelectorAll<HTMLElement>("[data-about]")) {
+      about.hidden = about.dataset["about"] !== environment;
+    }
+  }
+
+  private value(name: string): string {
+    return this.form.querySelector<HTMLSelectElement>(`select[name="${name}"]`)?.value ?? "";
   }
 
   private async keep(select: HTMLSelectElement): Promise<void> {

@@ -2,13 +2,23 @@
 
 import { ApiError, csrfToken, isRecord } from "@/lib/api";
 
-export function upload(address: string, file: File, progress: (percent: number) => void): Promise<void> {
+export interface Sending {
+  /** false: 412 if there is a file of that name by now */
+  replace: boolean;
+  signal: AbortSignal;
+  /** bytes that have left */
+  progress: (sent: number) => void;
+}
+
+/** Throws ApiError; with status -1 if it was cancelled. */
+export function upload(address: string, file: File, { replace, signal, progress }: Sending): Promise<void> {
   return new Promise((resolve, reject) => {
     const xhr = new XMLHttpRequest();
     xhr.open("PUT", address);
     xhr.setRequestHeader("X-CSRFToken", csrfToken());
     xhr.setRequestHeader("Content-Type", "application/octet-stream");
-    xhr.upload.onprogress = (event) => { if (event.lengthComputable) progress((100 * event.loaded) / event.total); };
+    if (!replace) xhr.setRequestHeader("If-None-Match", "*");
+    xhr.upload.onprogress = (event) => { progress(event.loaded); };
     xhr.onload = () => {
       if (xhr.status < 300) {
         resolve();
@@ -17,8 +27,11 @@ export function upload(address: string, file: File, progress: (percent: number) 
       if (xhr.status === 401) document.dispatchEvent(new CustomEvent("rcluster:session-ended"));
       reject(new ApiError(detail(xhr.responseText) || "The upload was refused.", xhr.status));
     };
-    xhr.onerror = () => { reject(new ApiError("The upload was cut off. Try it again.", 0)); };
-    xhr.send(file);
+    xhr.onerror = () => { reject(new ApiError("It was cut off: the connection is down, or the file can't be read any more.", 0)); };
+    xhr.onabort = () => { reject(new ApiError("It was cancelled.", -1)); };
+    signal.addEventListener("abort", () => { xhr.abort(); }, { once: true });
+    if (signal.aborted) reject(new ApiError("It was cancelled.", -1));
+    else xhr.send(file);
   });
 }
 

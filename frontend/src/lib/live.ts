@@ -42,7 +42,10 @@ export function start(): void {
     message: (data) => {
       if (typeof data !== "string") return;
       const change: unknown = JSON.parse(data);
-      if (!isRecord(change) || change["type"] !== "run") return;
+      if (!isRecord(change)) return;
+      // A Task was shared with this person, or taken back: lists are other lists now.
+      if (change["type"] === "access") refreshAll();
+      if (change["type"] !== "run") return;
       announce({ run: String(change["run"]), task: String(change["task"]), state: String(change["state"]) });
     },
     // What happened before the connection was there, or while it was away, is not told again.

@@ -1,15 +1,16 @@
-/** The Run log of the console and of the Run page: live, resumable, searchable. */
+/** The Run log of the console and of the Run page: live, resumable, searchable, of any size. */
 
-import { ApiError, request } from "@/lib/api";
 import { h, need } from "@/lib/dom";
 import { bytes as inBytes, count } from "@/lib/format";
+import * as keys from "@/lib/keys";
 import type { Connection } from "@/lib/socket";
 import { complain } from "@/lib/toast";
 import { Finder } from "@/log/finder";
-import { LineBuffer } from "@/log/lines";
+import { bringSideways, highlight } from "@/log/highlight";
 import type { EndEvent, StateEvent } from "@/log/protocol";
+import { countLines } from "@/log/rows";
 import { LogStream } from "@/log/stream";
-import { LogView } from "@/log/view";
+import { LogWindow, MOST_ROWS } from "@/log/window";
 
 /** jobs/views/tasks.py, log_of() */
 export interface LogOf {
@@ -23,37 +24,37 @@ export interface LogOf {
 }
 
 /** A larger log is entered near its end. */
-const WHOLE = 2 * 1024 * 1024;
-const PIECE = 1024 * 1024;
-/** More lines than these are not kept in the page; the download has all. */
-const MOST_LINES = 400_000;
-const NEWLINE = 10;
+const WHOLE = 1024 * 1024;
+const TAIL = 256 * 1024;
+/** Of more bytes than these at once only the last are shown: nobody reads what runs past. */
+const MOST_AT_ONCE = 1024 * 1024;
 
 export interface Watcher {
   state?: (event: StateEvent) => void;
   end?: (event: EndEvent) => void;
 }
+interface Piece {
+  data: Uint8Array;
+  offset: number;
+}
 
 export class LogIsland {
   private readonly scroller: HTMLElement;
-  private readonly view: LogView;
-  private readonly top = h("div", { class: "log-note" });
+  private readonly rows: LogWindow;
+  private readonly top = h("div", { class: "log-note", role: "status" });
   private readonly bottom = h("div", { class: "log-note" });
   private readonly finder: Finder;
   private log: LogOf | null = null;
   private stream: LogStream | null = null;
-  private buffer = new LineBuffer();
-  private decoder = new TextDecoder();
-  /** offset of the first byte that is shown */
-  private start = 0;
-  private first: number | null = 1;
-  private skipping = false;
-  private queue: Uint8Array[] = [];
+  private queue: Piece[] = [];
   private frame = 0;
   private following = true;
   private unseen = 0;
   private lastTop = 0;
   private ended = false;
+  private shownHash = "";
+  /** what was searched for */
+  private words = "";
 
   constructor(
     private readonly root: HTMLElement,
@@ -61,16 +62,25 @@ export class LogIsland {
   ) {
     this.scroller = need(root, "[data-log]");
     this.scroller.append(this.top);
-    this.view = new LogView(this.scroller);
+    this.rows = new LogWindow(this.scroller, (number) => `#L${number}`, complain);
     this.scroller.append(this.bottom);
-    this.finder = new Finder(root, () => this.buffer.lines, (index) => {
-      this.follow(false);
-      this.view.reveal(index, "found");
-    }, () => { this.view.unmark(); });
+    this.finder = new Finder(
+      root,
+      () => ({ run: this.log?.run ?? "", attempt: this.log?.attempt ?? 0 }),
+      () => this.rows.view.topOffset() ?? 0,
+      (offset, words) => { void this.reveal(offset, "found", words); },
+      () => {
+        this.words = "";
+        this.rows.view.unmark();
+        highlight(null, "");
+      },
+    );
+    this.rows.view.remade = (row) => { highlight(row, this.words); };
     this.tools();
     this.scroller.addEventListener("scroll", () => { this.scrolled(); }, { passive: true });
+    this.scroller.addEventListener("keydown", (event) => { this.pressed(event); });
     new ResizeObserver(() => { if (this.following) this.toEnd(); }).observe(this.scroller);
-    window.addEventListener("hashchange", () => { this.toHash(); });
+    window.addEventListener("hashchange", () => { void this.toHash(); });
   }
 
   openSearch(): void {
@@ -79,63 +89,74 @@ export class LogIsland {
 
   /** Show the log of another Run, from its beginning, or near its end if it is large. */
   show(log: LogOf): void {
-    this.stream?.stop();
     this.log = log;
-    const wantsLine = /^#L\d+$/.test(location.hash);
-    const from = log.size > WHOLE && !wantsLine ? log.size - PIECE : 0;
-    this.forget(from);
     this.ended = false;
-    this.follow(!(log.final && wantsLine));
+    this.shownHash = "";
+    this.top.textContent = "";
+    const wantsLine = /^#L\d+$/.test(location.hash);
+    this.enter(log.size > WHOLE ? log.size - TAIL : 0);
+    this.following = !(log.final && wantsLine);
+    this.showFollowing();
     const download = this.root.querySelector<HTMLAnchorElement>("[data-download]");
     if (download) download.href = `/api/v1/runs/${log.run}/log`;
-    this.sayEmpty();
-    this.stream = new LogStream(log.run, log.attempt, from, {
-      bytes: (data, offset) => { this.take(data, offset); },
-      reset: (attempt, offset) => {
-        if (this.log) this.log.attempt = attempt;
-        this.forget(offset);
+    this.finder.forget();
+  }
+
+  /** Forget what is shown and follow the log from `offset` on. */
+  private enter(offset: number): void {
+    const { log } = this;
+    if (!log) return;
+    this.stream?.stop();
+    this.forget(offset);
+    const { ended } = this;
+    this.stream = new LogStream(log.run, log.attempt, offset, {
+      bytes: (data, at) => {
+        this.queue.push({ data, offset: at });
+        this.soon();
+      },
+      reset: (attempt, at) => { this.reset(attempt, at); },
+      skip: (at) => {
+        this.queue = [];
+        if (this.following) this.forget(at);
+        else this.unseen = Infinity;
       },
       state: (event) => {
-        if (event.log_dropped) this.bottom.textContent = `${inBytes(event.log_dropped)} of output were beyond the limit and are lost.`;
-        this.watcher.state?.(event);
+        if (event.log_dropped) this.bottom.textContent = `The log's limit was reached: ${inBytes(event.log_dropped)} of further output were dropped.`;
+        // A second look at the end is no news.
+        if (!ended) this.watcher.state?.(event);
       },
       end: (event) => {
         this.ended = true;
         this.connection("open");
         this.soon();
-        this.watcher.end?.(event);
+        if (!ended) this.watcher.end?.(event);
       },
       connection: (now) => { this.connection(now); },
     });
+    this.sayEmpty();
   }
 
-  private forget(from: number): void {
-    this.buffer = new LineBuffer();
-    this.decoder = new TextDecoder();
+  private reset(attempt: number, offset: number): void {
+    if (!this.log) return;
+    const words = attempt === this.log.attempt
+      ? "The log was cut short by something that wrote to its file. This is what it holds now."
+      : "";
+    this.log.attempt = attempt;
+    this.log.size = 0;
+    this.rows.known = 0;
+    this.forget(offset);
+    this.top.textContent = words;
+    this.finder.forget();
+  }
+
+  private forget(offset: number): void {
+    const { log } = this;
+    if (!log) return;
     this.queue = [];
-    this.start = from;
-    this.first = from === 0 ? 1 : null;
-    this.skipping = from > 0;
     this.unseen = 0;
-    this.top.replaceChildren();
-    this.bottom.textContent = "";
-    this.view.clear();
+    this.rows.reset({ run: log.run, attempt: log.attempt }, offset);
+    this.rows.known = Math.max(offset, log.size);
     this.showUnseen();
-  }
-
-  private take(data: Uint8Array, offset: number): void {
-    let fresh = data;
-    if (this.skipping) {
-      // Entered in the middle of a line, maybe of a character: begin with the next whole line.
-      const end = fresh.indexOf(NEWLINE);
-      if (end < 0) return;
-      fresh = fresh.subarray(end + 1);
-      this.start = offset + end + 1;
-      this.skipping = false;
-      this.offerEarlier();
-    }
-    this.queue.push(fresh);
-    this.soon();
   }
 
   /** All that came since the last frame is one change of the page. */
@@ -148,84 +169,42 @@ export class LogIsland {
 
   private draw(): void {
     this.frame = 0;
-    const before = this.buffer.lines.length;
-    for (const data of this.queue) this.buffer.write(this.decoder.decode(data, { stream: true }));
+    const { queue } = this;
     this.queue = [];
-    const added = this.buffer.lines.length - before;
-    if (this.buffer.lines.length > MOST_LINES) this.dropEarliest();
-    this.view.update(this.buffer.lines, this.buffer.takeChanges(), this.first, this.following);
+    this.leaveOut(queue);
+    if (!this.following) for (const { data } of queue) this.unseen += countLines(data);
+    for (const { data, offset } of queue) this.rows.take(data, offset, this.following);
+    if (this.log) this.log.size = Math.max(this.log.size, this.rows.known);
+    this.rows.draw(this.following);
     this.sayEmpty();
     if (this.following) this.toEnd();
-    else if (added > 0) {
-      this.unseen += added;
-      this.showUnseen();
-    }
-    this.finder.refresh();
-    this.toHash();
+    else this.showUnseen();
+    void this.toHash();
   }
 
-  private dropEarliest(): void {
-    const excess = this.buffer.lines.length - MOST_LINES + MOST_LINES / 10;
-    this.buffer.dropFirst(excess);
-    if (this.first !== null) this.first += excess;
-    this.top.replaceChildren("Earlier lines are not shown here. ", this.downloadLink());
-    this.view.clear();
+  /** More came in one moment than can be shown without a pause: show its end. */
+  private leaveOut(queue: Piece[]): void {
+    let bytes = 0;
+    for (const { data } of queue) bytes += data.length;
+    if (!this.following || bytes <= MOST_AT_ONCE) return;
+    let dropped = 0;
+    while (queue.length > 1 && bytes > MOST_AT_ONCE / 2) {
+      const length = queue.shift()?.data.length ?? 0;
+      bytes -= length;
+      dropped += length;
+    }
+    const next = queue[0];
+    if (!next || !dropped) return;
+    const { known } = this.rows;
+    this.rows.reset({ run: this.log?.run ?? "", attempt: this.log?.attempt ?? 0 }, next.offset);
+    this.rows.known = Math.max(known, next.offset);
   }
 
   private sayEmpty(): void {
-    if (this.buffer.lines.length || !this.log) {
-      if (this.bottom.classList.contains("empty")) {
-        this.bottom.textContent = "";
-        this.bottom.classList.remove("empty");
-      }
-      return;
-    }
-    this.bottom.classList.add("empty");
-    this.bottom.textContent = this.ended ? "This Run printed nothing." : "Nothing printed yet.";
-  }
-
-  private downloadLink(): HTMLElement {
-    return h("a", { href: `/api/v1/runs/${this.log?.run ?? ""}/log`, download: true }, "Download the whole output");
-  }
-
-  private offerEarlier(): void {
-    if (this.start === 0) {
-      this.top.replaceChildren();
-      return;
-    }
-    const button = h("button", { class: "button small", type: "button", onclick: () => { void this.loadEarlier(button); } }, "Show earlier lines");
-    this.top.replaceChildren(button, ` ${inBytes(this.start)} lie before this. `, this.downloadLink());
-  }
-
-  private async loadEarlier(button: HTMLButtonElement): Promise<void> {
-    const log = this.log;
-    if (!log) return;
-    button.disabled = true;
-    const from = Math.max(0, this.start - PIECE);
-    try {
-      const range = { Range: `bytes=${from}-${this.start - 1}` };
-      const response = await request(`/api/v1/runs/${log.run}/log?attempt=${log.attempt}`, { headers: range });
-      if (response.status !== 206) throw new ApiError("The portal can't send a part of this log. Download it whole.", response.status);
-      let piece = new Uint8Array(await response.arrayBuffer());
-      if (from > 0) {
-        const cut = piece.indexOf(NEWLINE) + 1;
-        piece = piece.subarray(cut);
-        this.start = from + cut;
-      } else this.start = 0;
-      const earlier = new LineBuffer();
-      earlier.write(new TextDecoder().decode(piece));
-      this.follow(false);
-      const height = this.scroller.scrollHeight;
-      this.buffer.prepend(earlier.lines);
-      if (this.start === 0) this.first = 1;
-      this.view.clear();
-      this.view.update(this.buffer.lines, 0, this.first, false);
-      this.offerEarlier();
-      this.scroller.scrollTop += this.scroller.scrollHeight - height;
-    } catch (error) {
-      button.disabled = false;
-      complain(error);
-    }
+    const empty = !this.rows.view.rows && this.log !== null && this.log.size === 0;
+    if (empty) this.bottom.textContent = this.ended ? "This Run printed nothing." : "Nothing printed yet.";
+    else if (this.bottom.classList.contains("empty")) this.bottom.textContent = "";
+    this.bottom.classList.toggle("empty", empty);
   }
 
   private connection(now: Connection | "gone" | "signed-out" | "silent"): void {
@@ -257,28 +236,54 @@ export class LogIsland {
     press("[data-wrap]", (on) => { this.wrap(on); });
     press("[data-follow]", (on) => { this.follow(on); });
     press("[data-full]", (on) => { this.root.classList.toggle("full", on); });
-    need(this.root, "[data-newlines] button").addEventListener("click", () => { this.follow(true); });
+    need(this.root, "[data-start]").addEventListener("click", () => { void this.toStart(); });
+    need(this.root, "[data-newlines] button").addEventListener("click", () => {
+      this.follow(true);
+      this.scroller.focus({ preventScroll: true });
+    });
     this.root.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && this.root.classList.contains("full")) need<HTMLButtonElement>(this.root, "[data-full]").click();
     });
+    keys.list("Home", "To the start of the output (in the output)");
+    keys.list("End", "To the end of the output, and follow it");
+    keys.list("Mod-F", "Search the whole output (in the output)");
     if (remembered() || innerWidth < 640) need<HTMLButtonElement>(this.root, "[data-wrap]").click();
   }
 
+  private pressed(event: KeyboardEvent): void {
+    const mod = event.ctrlKey || event.metaKey;
+    if (mod && event.key.toLowerCase() === "f") this.openSearch();
+    else if (!mod && event.key === "Home") void this.toStart();
+    else if (!mod && event.key === "End") this.follow(true);
+    else return;
+    event.preventDefault();
+  }
+
   private wrap(on: boolean): void {
-    this.scroller.classList.toggle("wrap", on);
+    this.rows.view.keeping(() => { this.scroller.classList.toggle("wrap", on); });
     if (innerWidth >= 640) localStorage.setItem("rcluster:wrap", on ? "1" : "");
     if (this.following) this.toEnd();
   }
 
   private follow(on: boolean): void {
     this.following = on;
-    need(this.root, "[data-follow]").setAttribute("aria-pressed", String(on));
     if (on) {
       this.unseen = 0;
-      this.view.update(this.buffer.lines, this.buffer.lines.length - 1, this.first, true);
+      if (!this.rows.attached || this.rows.view.rows > MOST_ROWS) this.enter(Math.max(0, this.rows.known - TAIL));
       this.toEnd();
     }
+    this.showFollowing();
+  }
+
+  private showFollowing(): void {
+    need(this.root, "[data-follow]").setAttribute("aria-pressed", String(this.following));
     this.showUnseen();
+  }
+
+  private async toStart(): Promise<void> {
+    this.follow(false);
+    if (this.rows.start > 0) await this.rows.jump(0);
+    this.scroller.scrollTop = 0;
   }
 
   private toEnd(): void {
@@ -290,29 +295,46 @@ export class LogIsland {
     const { scrollTop, scrollHeight, clientHeight } = this.scroller;
     if (!clientHeight) return;
     const below = scrollHeight - scrollTop - clientHeight;
-    if (below < 4) {
+    if (below < 4 && this.rows.attached) {
       if (!this.following) this.follow(true);
     } else if (this.following && scrollTop < this.lastTop - 2 && below > 24) this.follow(false);
     this.lastTop = scrollTop;
+    if (!this.following) this.rows.scrolled();
   }
 
   private showUnseen(): void {
     const place = need<HTMLElement>(this.root, "[data-newlines]");
-    place.hidden = this.following || this.unseen === 0;
-    need(place, "span").textContent = `${count(this.unseen)} new ${this.unseen === 1 ? "line" : "lines"}`;
+    place.hidden = this.following || !this.rows.view.rows;
+    const some = this.unseen > 0 && Number.isFinite(this.unseen);
+    const words = some ? `${count(this.unseen)} new ${this.unseen === 1 ? "line" : "lines"}` : "Jump to the end";
+    const said = need(place, "span");
+    if (said.textContent !== words) said.textContent = words;
   }
 
-  private shownHash = "";
+  private async reveal(offset: number, kind: "target" | "found", words = ""): Promise<void> {
+    this.follow(false);
+    if (this.rows.view.rowAt(offset) === null || offset >= this.rows.end) await this.rows.jump(offset);
+    this.words = words;
+    const row = this.rows.view.reveal(offset, kind);
+    highlight(row, words);
+    bringSideways(row);
+    this.lastTop = this.scroller.scrollTop;
+  }
 
   /** The line that the address names, once it is there. */
-  private toHash(): void {
+  private async toHash(): Promise<void> {
     const match = /^#L(\d+)$/.exec(location.hash);
-    if (!match || this.first === null || this.shownHash === location.hash) return;
-    const index = Number(match[1]) - this.first;
-    if (index < 0 || index >= this.buffer.lines.length) return;
+    const { log } = this;
+    if (!match || !log || this.shownHash === location.hash) return;
+    if (this.rows.start === 0 && this.rows.attached && !document.getElementById(`L${match[1]}`) && !this.ended) return;
+    if (!this.rows.view.rows) return;
     this.shownHash = location.hash;
-    this.follow(false);
-    this.view.reveal(index, "target");
+    try {
+      const offset = await this.rows.lineOffset(Number(match[1]));
+      if (offset !== null && log === this.log) await this.reveal(offset, "target");
+    } catch (error) {
+      complain(error);
+    }
   }
 }
 

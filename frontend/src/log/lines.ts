@@ -24,6 +24,11 @@ const ESCAPE = /\x1b(?:\[([0-?]*)[ -/]*([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()
 // eslint-disable-next-line no-control-regex
 const UNFINISHED = /\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]{0,2000}\x1b?|[()])?$/;
 
+const LONGEST_ESCAPE = 2100;
+const BELL = 7;
+const SHIFTS = [14, 15];
+const DELETE = 127;
+
 export class LineBuffer {
   /** All lines; the last may still grow. */
   lines: Line[] = [];
@@ -42,10 +47,10 @@ export class LineBuffer {
   write(text: string): void {
     let rest = this.carry + text;
     this.carry = "";
-    const cut = UNFINISHED.exec(rest);
+    const cut = UNFINISHED.exec(rest.slice(-LONGEST_ESCAPE));
     if (cut?.[0]) {
       this.carry = cut[0];
-      rest = rest.slice(0, cut.index);
+      rest = rest.slice(0, -cut[0].length);
     }
     let start = 0;
     if (this.style === null && !this.open && !CONTROL.test(rest)) {
@@ -74,14 +79,17 @@ export class LineBuffer {
     return from;
   }
 
-  prepend(lines: Line[]): void {
-    this.lines = [...lines, ...this.lines];
-    this.changed = 0;
+  /** End the line here although no "\n" came: it is longer than one row of the page. */
+  breakLine(): void {
+    this.finish();
   }
 
-  dropFirst(count: number): void {
-    this.lines.splice(0, count);
+  /** The lines so far, which are forgotten but for one that still grows: it comes again. */
+  take(): { lines: Line[]; open: boolean } {
+    const lines = this.lines;
+    this.lines = this.open ? lines.slice(-1) : [];
     this.changed = 0;
+    return { lines, open: this.open };
   }
 
   private isOpen(): boolean {
@@ -114,13 +122,13 @@ export class LineBuffer {
     while (index < text.length) {
       const code = text.charCodeAt(index);
       if (code === 27) index = this.escape(text, index);
-      else if (code < 32 && code !== 9) {
+      else if (code === 13 || code === 8 || code === BELL || SHIFTS.includes(code)) {
         if (code === 13) this.cursor = 0;
         else if (code === 8) this.cursor = Math.max(0, this.cursor - 1);
         index += 1;
       } else {
         const char = String.fromCodePoint(text.codePointAt(index) ?? 0xfffd);
-        this.cells[this.cursor] = char;
+        this.cells[this.cursor] = visible(char, code);
         this.cellStyles[this.cursor] = this.style;
         this.cursor += 1;
         index += char.length;
@@ -206,6 +214,12 @@ export class LineBuffer {
     if (!only) return "";
     return spans.length === 1 && only.style === null ? only.text : spans;
   }
+}
+
+/** What a terminal would not show has a picture: a NUL is seen as ␀. */
+function visible(char: string, code: number): string {
+  if (code === DELETE) return "\u2421";
+  return code < 32 && code !== 9 ? String.fromCharCode(0x2400 + code) : char;
 }
 
 export function plainText(line: Line): string {

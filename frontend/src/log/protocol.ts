@@ -25,12 +25,18 @@ export interface EndEvent {
   size: number;
   state: string;
 }
+/** We were too slow for this log; bytes go on at `offset`. */
+export interface SkipEvent {
+  type: "skip";
+  attempt: number;
+  offset: number;
+}
 /** Whether the log can be read at the moment. */
 export interface StorageEvent {
   type: "storage";
   answers: boolean;
 }
-export type LogEvent = StateEvent | ResetEvent | EndEvent | StorageEvent;
+export type LogEvent = StateEvent | ResetEvent | SkipEvent | EndEvent | StorageEvent;
 
 const HEADER = 8;
 
@@ -62,6 +68,8 @@ export function eventOf(frame: string): LogEvent | null {
       };
     case "reset":
       return { type: "reset", attempt, offset: Number(event["offset"] ?? 0) };
+    case "skip":
+      return { type: "skip", attempt, offset: Number(event["offset"] ?? 0) };
     case "storage":
       return { type: "storage", answers: event["answers"] === true };
     case "end":

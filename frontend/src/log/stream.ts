@@ -10,6 +10,8 @@ export interface Sink {
   bytes: (data: Uint8Array, offset: number) => void;
   /** Forget what was shown; bytes follow from `offset`. */
   reset: (attempt: number, offset: number) => void;
+  /** What lies before `offset` and was not received is left out. */
+  skip: (offset: number) => void;
   state: (event: StateEvent) => void;
   end: (event: EndEvent) => void;
   connection: (now: Connection | "gone" | "signed-out" | "silent") => void;
@@ -26,7 +28,7 @@ export class LogStream {
     private readonly sink: Sink,
   ) {
     this.socket = new LiveSocket({
-      address: () => `/ws/runs/${this.run}/?attempt=${this.attempt}&offset=${this.next}`,
+      address: () => `/ws/runs/${this.run}/?attempt=${this.attempt}&offset=${this.next}&skip=1`,
       message: (data) => { this.take(data); },
       status: (now) => { this.sink.connection(now); },
       final: (code) => {
@@ -55,6 +57,9 @@ export class LogStream {
       this.attempt = event.attempt;
       this.next = event.offset;
       this.sink.reset(event.attempt, event.offset);
+    } else if (event?.type === "skip") {
+      this.next = event.offset;
+      this.sink.skip(event.offset);
     } else if (event?.type === "storage") {
       this.sink.connection(event.answers ? "open" : "silent");
     } else if (event?.type === "end") {

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 
 from accounts.models import User
 from jobs import site
@@ -54,6 +55,7 @@ class Command(BaseCommand):
         )
 
     def _first_environment(self, has_images: bool, image: str, pull: str) -> None:
+        """Without a test of its own: the portal is to be of use at once; the nightly one looks at it."""
         if not has_images:
             Environment.objects.create(
                 slug="r-on-this-machine",
@@ -61,6 +63,7 @@ class Command(BaseCommand):
                 description="The R that is installed on the machine itself.",
                 uses_image=False,
                 is_default=True,
+                ready_at=timezone.now(),
             )
         elif image:
             Environment.objects.create(
@@ -70,6 +73,7 @@ class Command(BaseCommand):
                 image=image,
                 pull_policy=pull,
                 is_default=True,
+                ready_at=timezone.now(),
             )
         else:
             raise CommandError("Name the image of the first Environment with --image.")

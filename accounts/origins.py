@@ -1,0 +1,79 @@
+"""Where a request comes from, for the audit log: kept beside the request, not handed through every call."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+from collections.abc import Awaitable, Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.decorators import sync_and_async_middleware
+
+
+@dataclass(frozen=True)
+class Origin:
+    via: str = ""
+    """"page", "token <name>", "command"; "": the portal itself"""
+    address: str | None = None
+    """of the browser or script; None where there is none"""
+
+
+_present: ContextVar[Origin] = ContextVar("origin", default=Origin())  # noqa: B039 - it is frozen
+
+
+def present() -> Origin:
+    return _present.get()
+
+
+@contextlib.contextmanager
+def coming(via: str, address: str | None = None) -> Iterator[None]:
+    """What is done inside comes from there."""
+    before = _present.set(Origin(via, address))
+    try:
+        yield
+    finally:
+        _present.reset(before)
+
+
+def by_token(name: str) -> None:
+    """The request under way shows a token of this name; before that it counted as a page's."""
+    _present.set(replace(_present.get(), via=f"token {name}"))
+
+
+@sync_and_async_middleware
+def middleware(
+    get_response: Callable[[HttpRequest], Any],
+) -> Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]:
+    """Notes the origin of each request. A view in a thread gets a copy of the context, so it works
+    under ASGI and in tests alike."""
+    if iscoroutinefunction(get_response):
+
+        async def later(request: HttpRequest) -> HttpResponseBase:
+            with coming("page", address_of(request)):
+                response: HttpResponseBase = await get_response(request)
+                return response
+
+        return later
+
+    def now(request: HttpRequest) -> HttpResponseBase:
+        with coming("page", address_of(request)):
+            response: HttpResponseBase = get_response(request)
+            return response
+
+    return now
+
+
+def address_of(request: HttpRequest) -> str | None:
+    """The client's, without the zone that IPv6 may carry; None behind a socket without addresses."""
+    return known_address(request.META.get("REMOTE_ADDR"))
+
+
+def known_address(text: object) -> str | None:
+    try:
+        return str(ipaddress.ip_address(str(text).partition("%")[0]))
+    except ValueError:
+        return None

@@ -1,0 +1,228 @@
+"""The folders of Datasets: making, registering in place, measuring, taking away.
+
+A Dataset's own folder is data/<name>. One that was registered in place lies anywhere else below
+the storage, belongs to whoever filled it, and is never written to or removed from here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from files import storage
+from files.models import Dataset
+from files.removal import TEMPORARY, remove_tree
+from files.safe import SafeFolder, UnsafePath, components
+
+TOP = "data"
+OURS = frozenset({"working_dir", "runs", "bin"})
+"""folders of the storage that are the portal's own, where no Dataset may lie"""
+GONE = f"{TEMPORARY}gone-"
+"""how the folder of a Dataset is called from the moment that its row is no more"""
+LONGEST_PATH = 500
+"""characters of one that was registered, as Dataset.path keeps them"""
+MAX_DEPTH = 200
+"""levels that are measured, each of which keeps a file open"""
+
+_PATH = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class NotRegistrable(ValueError):
+    """This folder can't be a Dataset. `str(error)` is a sentence for people."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    size: int
+    """bytes of the regular files, one with several names counted once"""
+    files: int
+    in_part: bool
+    """There is more than could be counted."""
+
+
+def path_of(dataset: Dataset) -> str:
+    """Below the storage, with "/" between names."""
+    return dataset.path or f"{TOP}/{dataset.name}"
+
+
+def folder_of(dataset: Dataset) -> SafeFolder:
+    return SafeFolder(storage.storage_root() / path_of(dataset))
+
+
+def make_folder(name: str) -> None:
+    """The folder of a new Dataset. Raises FileExistsError if there is something already, and other
+    OSErrors, StorageAway included."""
+    storage.check_present()
+    top = storage.storage_root() / TOP
+    storage.own(top, 0o755)
+    if os.path.lexists(top / name):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+    storage.own(top / name, 0o755)
+
+
+def remove_new_folder(name: str) -> None:
+    """Take back what make_folder() made, if nothing was put there since."""
+    with contextlib.suppress(OSError):
+        (storage.storage_root() / TOP / name).rmdir()
+
+
+def is_there(path: str) -> bool:
+    """Whether a path below the storage is a folder, reached without a link. Raises StorageAway where
+    "no" could mean that the storage is not mounted."""
+    try:
+        with _opened(path, _PATH):
+            return True
+    except (FileNotFoundError, NotADirectoryError, UnsafePath):
+        storage.check_present()
+        return False
+
+
+def registrable(path: str, others: Iterable[Dataset]) -> str:
+    """The path of an existing folder below the storage as a Dataset keeps it.
+
+    `path` may also be absolute. Raises NotRegistrable, StorageAway.
+    """
+    root = str(storage.storage_root())
+    if path == root or path.startswith(f"{root}/"):
+        path = path[len(root) :].lstrip("/")
+    path = path.rstrip("/")
+    try:
+        parts = components(path)
+    except UnsafePath as error:
+        raise NotRegistrable(f"{error} The folder must lie below {root}.") from None
+    if not parts or path == TOP:
+        raise NotRegistrable(f"Name a folder below {root}, not all of it.")
+    if parts[0] in OURS or any(part.startswith(TEMPORARY) for part in parts):
+        raise NotRegistrable(f"{parts[0]}/ is the portal's own: a Dataset can't lie there.")
+    for other in others:
+        theirs = path_of(other)
+        if f"{path}/".startswith(f"{theirs}/"):
+            raise NotRegistrable(f"That folder is already part of the Dataset {other.name}.")
+        if f"{theirs}/".startswith(f"{path}/"):
+            raise NotRegistrable(f"The Dataset {other.name} lies inside that folder.")
+    if len(path) > LONGEST_PATH:
+        raise NotRegistrable("The path is too long.")
+    storage.check_present()
+    try:
+        with _opened(path, _LIST):
+            return path
+    except FileNotFoundError:
+        raise NotRegistrable(f"There is no folder {path} on the storage.") from None
+    except PermissionError:
+        raise NotRegistrable(
+            f"The portal may not read {path}: change its rights, or those of a folder above it."
+        ) from None
+    except NotADirectoryError:
+        raise NotRegistrable(
+            f"{path} is not a folder, or there is a link on the way to it: links are not followed."
+        ) from None
+
+
+@contextlib.contextmanager
+def _opened(path: str, flags: int) -> Iterator[int]:
+    """A handle on a folder below the storage. A link on the way is NotADirectoryError."""
+    parts = components(path)
+    fd = os.open(storage.storage_root(), _PATH & ~os.O_NOFOLLOW)
+    try:
+        for number, part in enumerate(parts, 1):
+            below = os.open(part, flags if number == len(parts) else _PATH, dir_fd=fd)
+            os.close(fd)
+            fd = below
+        yield fd
+    finally:
+        os.close(fd)
+
+
+# Measuring.
+
+
+def measure(path: str, *, seconds: float, most: int) -> Measured:
+    """Count what lies in a folder below the storage, following no link, for at most so many seconds
+    and entries. What goes or can't be read meanwhile is left out. Raises OSError if the folder
+    itself can't be read."""
+    count = _Count(time.monotonic() + seconds, most)
+    with _opened(path, _LIST) as fd:
+        count.folder(fd)
+    return Measured(count.size, count.files, count.in_part)
+
+
+class _Count:
+    def __init__(self, deadline: float, left: int) -> None:
+        self.size = 0
+        self.files = 0
+        self.in_part = False
+        self._deadline = deadline
+        self._left = left
+        self._linked: set[tuple[int, int]] = set()
+
+    def folder(self, fd: int, depth: int = 1) -> None:
+        with os.scandir(fd) as entries:
+            for entry in entries:
+                self._left -= 1
+                if self._left < 0 or time.monotonic() > self._deadline:
+                    self.in_part = True
+                    return
+                try:
+                    found = entry.stat(follow_symlinks=False)
+                    if stat.S_ISDIR(found.st_mode):
+                        self._below(fd, entry.name, depth)
+                    elif stat.S_ISREG(found.st_mode):
+                        self._file(found)
+                except FileNotFoundError:
+                    continue
+                except (PermissionError, NotADirectoryError):
+                    self.in_part = True
+
+    def _below(self, fd: int, name: str, depth: int) -> None:
+        if depth >= MAX_DEPTH:
+            self.in_part = True
+            return
+        below = os.open(name, _LIST, dir_fd=fd)
+        try:
+            self.folder(below, depth + 1)
+        finally:
+            os.close(below)
+
+    def _file(self, found: os.stat_result) -> None:
+        if found.st_nlink > 1:
+            inode = (found.st_dev, found.st_ino)
+            if inode in self._linked:
+                return
+            self._linked.add(inode)
+        self.files += 1
+        self.size += found.st_size
+
+
+# Taking away.
+
+
+def hide(dataset: Dataset) -> None:
+    """Take the folder of a Dataset that goes for good out of the way, at once; clear_hidden() removes
+    what is in it. A folder that was registered in place is left alone. Raises OSError."""
+    if dataset.path:
+        return
+    top = storage.storage_root() / TOP
+    storage.check_present()
+    with contextlib.suppress(FileNotFoundError):
+        (top / dataset.name).rename(top / f"{GONE}{dataset.public_id}")
+
+
+def clear_hidden() -> None:
+    """Remove what hide() took out of the way, now or before a crash. Raises OSError."""
+    storage.check_present()
+    try:
+        fd = os.open(storage.storage_root() / TOP, _LIST)
+    except FileNotFoundError:
+        return
+    try:
+        for name in os.listdir(fd):  # noqa: PTH208 - of an open folder
+            if name.startswith(GONE):
+                remove_tree(fd, name)
+    finally:
+        os.close(fd)

@@ -1,0 +1,229 @@
+"""The folders of Datasets: where they may lie, how large they are, and how they go."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from pytest_django.fixtures import Settings
+
+from files import datasets as folders
+from files import upkeep
+from files.datasets import NotRegistrable
+from files.models import Dataset
+from files.storage import StorageAway
+from tests.conftest import mark_storage
+from tests.factories import make_user
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, settings: Settings) -> Path:
+    settings.RCLUSTER_STORAGE = mark_storage(tmp_path / "storage")
+    settings.RCLUSTER_USER = "nobody"
+    return tmp_path / "storage"
+
+
+def make(name: str, path: str = "", **fields: Any) -> Dataset:
+    owner = fields.pop("owner", None) or make_user()
+    return Dataset.objects.create(name=name, path=path, owner=owner, **fields)
+
+
+# Registering in place.
+
+
+def test_a_folder_below_the_storage_can_be_registered(root: Path) -> None:
+    (root / "archive/rivers").mkdir(parents=True)
+    assert folders.registrable("archive/rivers", []) == "archive/rivers"
+    assert folders.registrable(f"{root}/archive/rivers/", []) == "archive/rivers"
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("", "not all of it"),
+        ("/", "not all of it"),
+        ("data", "not all of it"),
+        ("runs", "the portal's own"),
+        ("working_dir/abc/input", "the portal's own"),
+        ("bin", "the portal's own"),
+        ("data/.rcluster-gone-x", "the portal's own"),
+        ("archive/missing", "no folder"),
+        ("archive/file", "not a folder"),
+        ("archive/../runs", "not allowed"),
+        ("../outside", "not allowed"),
+        ("/etc", "leading slash"),
+        ("archive//rivers", "empty name"),
+        ("archive/a\0b", "NUL"),
+        ("link", "link"),
+        ("link/inside", "link"),
+        ("archive/up", "link"),
+    ],
+)
+def test_other_folders_can_not(root: Path, path: str, why: str) -> None:
+    (root / "archive/rivers").mkdir(parents=True)
+    (root / "archive/file").touch()
+    for ours in ("runs", "working_dir/abc/input", "bin", "data/.rcluster-gone-x"):
+        (root / ours).mkdir(parents=True)
+    outside = root.parent / "outside"
+    (outside / "inside").mkdir(parents=True)
+    (root / "link").symlink_to(outside)
+    (root / "archive/up").symlink_to(root / "runs")
+    with pytest.raises(NotRegistrable) as refused:
+        folders.registrable(path if path != "/" else f"{root}/", [])
+    assert why in str(refused.value)
+
+
+@pytest.mark.parametrize("path", ["data/rivers", "data/rivers/2020", "a/b/c", "a/b", "a"])
+def test_no_dataset_lies_in_another(root: Path, path: str) -> None:
+    """Not even around it: what is one Dataset's would be shown to the members of the other."""
+    (root / "data/rivers/2020").mkdir(parents=True)
+    (root / "a/b/c").mkdir(parents=True)
+    (root / "ab").mkdir()
+    others = [make("rivers"), make("deep", "a/b")]
+    with pytest.raises(NotRegistrable):
+        folders.registrable(path, others)
+    assert folders.registrable("ab", others) == "ab"
+
+
+def test_nothing_is_said_of_a_storage_that_is_away(root: Path) -> None:
+    (root / "archive").mkdir()
+    (root / ".rcluster-storage").unlink()
+    with pytest.raises(StorageAway):
+        folders.registrable("archive", [])
+    with pytest.raises(StorageAway):
+        folders.is_there("data/rivers")
+    with pytest.raises(StorageAway):
+        folders.make_folder("rivers")
+
+
+def test_a_link_in_place_of_the_folder_is_no_folder(root: Path) -> None:
+    (root / "archive/rivers").mkdir(parents=True)
+    assert folders.is_there("archive/rivers")
+    (root / "archive/rivers").rmdir()
+    (root / "archive/rivers").symlink_to("/etc")
+    assert not folders.is_there("archive/rivers")
+    assert not folders.is_there("archive/rivers/ssl")
+
+
+def test_a_new_folder_never_takes_over_what_is_there(root: Path) -> None:
+    folders.make_folder("rivers")
+    assert (root / "data/rivers").is_dir()
+    with pytest.raises(FileExistsError):
+        folders.make_folder("rivers")
+    (root / "data/link").symlink_to("/nowhere")
+    with pytest.raises(FileExistsError):
+        folders.make_folder("link")
+
+
+# Measuring.
+
+
+def fill(folder: Path) -> None:
+    (folder / "deep/er").mkdir(parents=True)
+    (folder / "a.csv").write_bytes(b"x" * 1000)
+    (folder / "deep/er/b.csv").write_bytes(b"x" * 500)
+
+
+def test_regular_files_are_counted_and_nothing_else(root: Path) -> None:
+    folder = root / "data/rivers"
+    fill(folder)
+    outside = root / "outside"
+    outside.write_bytes(b"x" * 10_000)
+    (folder / "link").symlink_to(outside)
+    (folder / "up").symlink_to(root)
+    os.mkfifo(folder / "fifo")
+    os.link(folder / "a.csv", folder / "deep/same.csv")
+    found = folders.measure("data/rivers", seconds=10, most=1000)
+    assert (found.size, found.files, found.in_part) == (1500, 2, False)
+
+
+def test_measuring_ends_in_time_and_says_so(root: Path) -> None:
+    folder = root / "data/rivers"
+    fill(folder)
+    for number in range(50):
+        (folder / f"{number}").write_bytes(b"x")
+    assert folders.measure("data/rivers", seconds=10, most=20).in_part
+    assert folders.measure("data/rivers", seconds=-1, most=1000).in_part
+
+
+def test_depth_is_bounded(root: Path) -> None:
+    (root / "data").mkdir()
+    at = os.open(root / "data", os.O_RDONLY)
+    for _ in range(folders.MAX_DEPTH + 50):
+        os.mkdir("d", dir_fd=at)
+        below = os.open("d", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(at)
+    assert folders.measure("data", seconds=10, most=1000).in_part
+
+
+def test_what_changed_is_measured_anew_and_the_rest_is_left_alone(root: Path) -> None:
+    dataset = make("rivers")
+    fill(root / "data/rivers")
+    assert upkeep.measure_due() == 1
+    dataset.refresh_from_db()
+    assert (dataset.size, dataset.file_count) == (1500, 2)
+    assert dataset.measured_at is not None
+    assert upkeep.measure_due() == 0
+    (root / "data/rivers/c.csv").write_bytes(b"x")
+    now = timezone.now()
+    Dataset.objects.update(measured_at=now - timedelta(minutes=1), changed_at=now)
+    assert upkeep.measure_due() == 1
+    dataset.refresh_from_db()
+    assert dataset.size == 1501
+
+
+def test_each_is_measured_once_a_day(root: Path) -> None:
+    make(
+        "rivers",
+        measured_at=timezone.now() - timedelta(hours=25),
+        changed_at=timezone.now() - timedelta(days=9),
+    )
+    make(
+        "lakes",
+        measured_at=timezone.now() - timedelta(hours=2),
+        changed_at=timezone.now() - timedelta(days=9),
+    )
+    fill(root / "data/rivers")
+    fill(root / "data/lakes")
+    assert upkeep.measure_due() == 1
+    assert Dataset.objects.get(name="rivers").size == 1500
+
+
+def test_a_missing_folder_keeps_what_was_known_and_stops_nobody_else(root: Path) -> None:
+    gone = make("gone", size=7, file_count=1)
+    make("rivers")
+    fill(root / "data/rivers")
+    assert upkeep.measure_due() == 1
+    gone.refresh_from_db()
+    assert (gone.size, gone.measured_at) == (7, None)
+
+
+# Going.
+
+
+def test_what_was_hidden_is_removed_also_after_a_crash(root: Path) -> None:
+    dataset = make("rivers")
+    fill(root / "data/rivers")
+    folders.hide(dataset)
+    assert not (root / "data/rivers").exists()
+    folders.hide(dataset)
+    folders.clear_hidden()
+    assert not list((root / "data").iterdir())
+
+
+@pytest.mark.parametrize("path", ["archive", "data/rivers"])
+def test_a_folder_in_place_is_never_touched(root: Path, path: str) -> None:
+    """Not even where the portal's own would be."""
+    fill(root / path)
+    (root / "data").mkdir(exist_ok=True)
+    folders.hide(make("rivers", path))
+    folders.clear_hidden()
+    assert (root / path / "a.csv").read_bytes() == b"x" * 1000

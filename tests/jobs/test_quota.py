@@ -1,0 +1,168 @@
+"""What people fill, what they may still put there, and how large Tasks are measured to be."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.core.cache import cache
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+from pytest_django.fixtures import Settings
+
+from accounts.models import User
+from files import storage
+from files.models import Dataset
+from jobs import measuring, services
+from jobs.models import GIB, Role, Run, RunKind, Task, UserLimits
+from jobs.services import RunRequest, quota
+from jobs.states import RunState
+from tests.conftest import mark_storage
+from tests.factories import make_environment, make_run, make_task, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def storage_root(tmp_path: Path, settings: Settings) -> Path:
+    settings.RCLUSTER_STORAGE = mark_storage(tmp_path / "storage")
+    settings.RCLUSTER_USER = "nobody"
+    return tmp_path / "storage"
+
+
+@pytest.fixture
+def anna() -> User:
+    return make_user("anna")
+
+
+def limit(user: User | None, count: int) -> None:
+    UserLimits.objects.create(user=user, max_storage=count)
+
+
+def command() -> RunRequest:
+    return RunRequest(kind=RunKind.COMMAND, command="true")
+
+
+def test_all_that_somebody_owns_counts_and_nothing_else(anna: User) -> None:
+    make_task(anna, storage_used=1 * GIB)
+    make_task(anna, storage_used=1 * GIB, archived_at=timezone.now())
+    make_task(anna, storage_used=1 * GIB, deleted_at=timezone.now(), deleted_by=anna)
+    Dataset.objects.create(name="rivers", owner=anna, size=GIB // 10)
+    Dataset.objects.create(name="in-place", owner=anna, size=50 * GIB, path="pool/big")
+    other = make_task(storage_used=7 * GIB)
+    services.share_task(user=other.owner, task=other, person=anna, role=Role.EDITOR)
+    assert quota.storage_of(anna).words == "3.1 GB"
+    assert (quota.room_left(anna), quota.over_quota(anna)) == (None, "")
+    limit(anna, 10 * GIB)
+    stored = quota.storage_of(anna)
+    assert (stored.words, stored.percent, stored.is_near) == ("3.1 of 10 GB", 31, False)
+    assert quota.room_left(anna) == 10 * GIB - 3 * GIB - GIB // 10
+
+
+def test_near_and_over(anna: User) -> None:
+    task = make_task(anna, storage_used=900)
+    limit(None, 1000)
+    stored = quota.storage_of(anna)
+    assert (stored.is_near, stored.is_over, stored.left) == (True, False, 100)
+    quota.refuse_beyond(anna, 100)
+    with pytest.raises(services.Refused, match="has 0 kB left and this needs"):
+        quota.refuse_beyond(anna, 101)
+    quota.grew(task, 500)
+    assert quota.storage_of(anna).left == 0
+    assert quota.over_quota(anna).startswith("Your storage is full: ")
+    told = quota.over_quota(anna, asked_by=make_user())
+    assert "The storage of anna, who owns this, is full." in told
+
+
+def test_a_full_quota_stops_runs_of_the_owners_tasks(anna: User) -> None:
+    make_environment()
+    task = make_task(anna, storage_used=1000)
+    storage.create_task_folders(task.public_id)
+    editor = make_user("editor")
+    services.share_task(user=anna, task=task, person=editor, role=Role.EDITOR)
+    limit(anna, 1000)
+    with pytest.raises(services.Refused, match="Your storage is full"):
+        services.submit(user=anna, task=task, request=command())
+    with pytest.raises(services.Refused, match="The storage of anna"):
+        services.submit(user=editor, task=task, request=command())
+    assert not Run.objects.exists()
+    UserLimits.objects.update(max_storage=1001)
+    services.submit(user=anna, task=task, request=command())
+
+
+def test_asking_costs_the_same_however_much_there_is(
+    anna: User, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_num_queries(1):
+        quota.over_quota(anna)
+    limit(anna, 10)
+    for _ in range(5):
+        make_task(anna, storage_used=1)
+    with django_assert_num_queries(3):
+        quota.refuse_beyond(anna, 5)
+
+
+def fill(task: Task, area: str, name: str, count: int) -> None:
+    storage.area(task.public_id, area).write(name, [b"x" * count], limit=count)
+
+
+def test_a_task_is_measured_with_its_logs(anna: User) -> None:
+    cache.clear()
+    task = make_task(anna)
+    storage.create_task_folders(task.public_id)
+    fill(task, "code", "a.R", 10)
+    fill(task, "output", "deep/er/b.bin", 5000)
+    (storage.task_dir(task.public_id) / "output" / "link").symlink_to("/etc")
+    make_run(task, state=RunState.SUCCEEDED, log_size=700)
+    assert measuring.measure_task(task.public_id) == 0
+    task.refresh_from_db()
+    assert task.storage_used == 5710
+    assert task.storage_measured_at is not None
+    (storage.task_dir(task.public_id) / "output/deep/er/b.bin").unlink()
+    # Just measured: one comes back later, others need not.
+    assert measuring.measure_task(task.public_id) > 0
+    assert measuring.measure_task(task.public_id) == 0
+    cache.clear()
+    measuring.measure_task(task.public_id)
+    task.refresh_from_db()
+    assert task.storage_used == 710
+
+
+def test_what_could_not_be_counted_in_time_never_shrinks(
+    anna: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.clear()
+    task = make_task(anna, storage_used=10_000)
+    storage.create_task_folders(task.public_id)
+    for number in range(5):
+        fill(task, "input", f"{number}", 100)
+    monkeypatch.setattr(measuring, "MOST", 4)
+    measuring.measure_task(task.public_id)
+    task.refresh_from_db()
+    assert task.storage_used == 10_000
+
+
+def test_the_hourly_step_measures_what_is_new_or_was_used_and_forgets_the_rest(anna: User) -> None:
+    now = timezone.now()
+    new = make_task(anna)
+    used = make_task(anna, storage_measured_at=now - timedelta(days=2), used_at=now)
+    make_task(anna, storage_measured_at=now - timedelta(days=20), used_at=now - timedelta(days=40))
+    make_task(anna, storage_measured_at=now - timedelta(hours=2), used_at=now)
+    assert measuring.measure_due(seconds=5) == 2
+    for task in (new, used):
+        task.refresh_from_db()
+        assert task.storage_measured_at is not None
+        assert task.storage_measured_at >= now
+
+
+def test_storage_that_is_away_is_not_measured_as_empty(
+    anna: User, storage_root: Path, tmp_path: Path
+) -> None:
+    cache.clear()
+    task = make_task(anna, storage_used=77)
+    storage_root.rename(tmp_path / "away")
+    with pytest.raises(storage.StorageAway):
+        measuring.measure_task(task.public_id)
+    task.refresh_from_db()
+    assert task.storage_used == 77
