@@ -102,6 +102,11 @@ class AnyAccept(DefaultContentNegotiation):
 class FilesView(ApiView):
     content_negotiation_class = AnyAccept
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        for name in ("zip", "inline"):  # wrong ones are refused also where they change nothing
+            self.flag(name)
+
     def folder(self) -> SafeFolder:
         """The area that the address names, in a Task that this person may see."""
         task = self.task(self.kwargs["task"])
