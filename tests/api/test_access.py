@@ -33,6 +33,7 @@ OWNED = {
     ("tokens/{token}", "DELETE"): 204,
     ("tasks/{task}", "GET"): 200,
     ("tasks/{task}", "PATCH"): 200,
+    ("tasks/{task}", "DELETE"): 409,  # one of its Runs waits
     ("tasks/{task}/runs", "GET"): 200,
     ("tasks/{task}/runs", "POST"): 201,
     ("tasks/{task}/files/code", "GET"): 200,
@@ -40,6 +41,7 @@ OWNED = {
     ("tasks/{task}/files/code/main.R", "GET"): 200,
     ("tasks/{task}/files/code/main.R", "PUT"): 200,
     ("tasks/{task}/files/code/main.R", "POST"): 400,
+    ("tasks/{task}/files/code/main.R", "PATCH"): 200,
     ("tasks/{task}/files/code/main.R", "DELETE"): 204,
     ("runs/{run}", "GET"): 200,
     ("runs/{run}/cancel", "POST"): 200,
@@ -54,6 +56,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("runs/{run}/again", "POST"): {"memory": 2 * 1024**3},
     ("tasks/{task}/files/code", "POST"): {"folder": "new"},
     ("tasks/{task}/files/code/main.R", "POST"): {"folder": "new"},
+    ("tasks/{task}/files/code/main.R", "PATCH"): {"path": "moved.R"},
 }
 ADDRESSES = sorted({address for address, _ in OPEN | OWNED})
 CASES = [

@@ -19,7 +19,7 @@ from tests.factories import make_environment, make_run, make_task
 
 GIB = 1024**3
 FIELDS = set(
-    "id task number title kind script_path script_text command arguments variables environment "  # noqa: SIM905
+    "id task number title kind script_path script_text command arguments datasets variables environment "  # noqa: SIM905
     "image_digest cpus memory time_limit constraints lane priority retry_if_lost state reason explanation "
     "ahead cancelling attempt backend machine submitted_by repeats created_at placed_at started_at "
     "finished_at cancel_requested_at exit_code log_size log_dropped peak_memory cpu_seconds "

@@ -60,11 +60,11 @@ def test_the_largest_possible_request_is_one_that_a_machine_can_hold(
 
 def test_waiting_runs_are_limited_per_person(submit: Callable[..., Run]) -> None:
     limits(max_queued=1)
-    run = submit()
+    run = submit(cpus=1)
     with pytest.raises(Refused, match="You have 1 Run waiting, which is your limit"):
-        submit()
+        submit(cpus=1)
     services.cancel(user=run.submitted_by, run=run)
-    submit()
+    submit(cpus=1)
 
 
 def test_what_the_own_limit_never_lets_start_is_refused(submit: Callable[..., Run]) -> None:
