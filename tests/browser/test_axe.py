@@ -20,8 +20,11 @@ COLOURS: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 @pytest.fixture(scope="module")
-def furnished(portal: Portal) -> Furnished:
-    return furnish(portal)
+def furnished(portal: Portal) -> Iterator[Furnished]:
+    yield furnish(portal)
+    # The other tests' pages have announcements of their own.
+    ended = "from jobs.models import Announcement; Announcement.objects.all().delete()"
+    portal.manage("shell", "-c", ended)
 
 
 @pytest.fixture

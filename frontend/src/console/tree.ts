@@ -156,6 +156,8 @@ export class Tree {
         "div",
         { class: current ? "row current" : "row", style: `--depth:${level - 1}`, draggable: this.hooks.mayEdit && entry.kind !== "other" ? "true" : null },
         h("span", { class: "open", title: entry.name }, picture(entry, opened), h("span", { class: "label" }, entry.name)),
+        // Or the two are one word to who hears them.
+        " ",
         isFolder ? null : h("span", { class: "size" }, bytes(entry.size)),
         h("span", { class: "tools" }, entry.kind === "file" && this.tool("download", `Download ${entry.name}`, entry), this.hooks.mayEdit && this.tool("trash", `Delete ${entry.name}`, entry)),
       ),
