@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import must_allow
-from accounts.models import ApiToken, Scope
+from accounts.models import ApiToken, Scope, User
 from files.models import Dataset, DatasetMember, DatasetRole
 from jobs import services
 from jobs.api.base import ApiView, existing, needs
@@ -138,7 +138,6 @@ class DatasetMemberSerializer(serializers.Serializer[DatasetMember]):
 
 
 class DatasetMemberRequestSerializer(Strict):
-    username = Text(max_length=150, allow_blank=False)
     role = serializers.ChoiceField(choices=DatasetRole.choices)
 
 
@@ -249,7 +248,6 @@ class RestoreDataset(DatasetView):
 class DatasetMembers(ListAPIView[DatasetMember], DatasetView):
     serializer_class = DatasetMemberSerializer
     pagination_class = OnePage
-    scopes = needs(POST=Scope.MANAGE)
 
     def get_queryset(self) -> QuerySet[DatasetMember]:
         found = self.dataset()
@@ -261,30 +259,39 @@ class DatasetMembers(ListAPIView[DatasetMember], DatasetView):
         """The members, for the owner."""
         return super().get(request, *args, **kwargs)
 
+
+class DatasetOneMember(DatasetView):
+    scopes = needs(PUT=Scope.MANAGE, DELETE=Scope.MANAGE)
+
     @extend_schema(
         operation_id="share_dataset",
         request=DatasetMemberRequestSerializer,
         responses=DatasetMemberSerializer,
     )
-    def post(self, request: Request, dataset: str) -> Response:
-        """Let somebody use it, or change what they may do."""
+    def put(self, request: Request, dataset: str, username: str) -> Response:
+        """Let somebody use it, or change what they may do. Only the owner can."""
         found = self.dataset()
+        services.must_manage_dataset(self.user, found)
         asked = DatasetMemberRequestSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        person = services.person_named(asked.validated_data["username"])
+        person = services.person_named(username)
         member = services.share_dataset(
             user=self.user, dataset=found, person=person, role=asked.validated_data["role"]
         )
         return Response(DatasetMemberSerializer(member).data)
 
-
-class DatasetOneMember(DatasetView):
-    scopes = needs(DELETE=Scope.MANAGE)
-
     @extend_schema(operation_id="unshare_dataset", request=None, responses={204: None})
     def delete(self, request: Request, dataset: str, username: str) -> Response:
-        """Take it back from a member, or leave it. Safe to repeat."""
+        """Take it back from a member; or, with my own name, leave it."""
         found = self.dataset()
-        person = services.person_named(username)
+        if username == self.user.get_username():
+            person: User = self.user
+        else:
+            services.must_manage_dataset(self.user, found)
+            # Not by person_named(): the account may be switched off by now.
+            member = found.members.filter(user__username=username.replace("\0", "")).first()
+            if member is None:
+                raise Http404
+            person = member.user
         services.unshare_dataset(user=self.user, dataset=found, person=person)
         return Response(status=HTTPStatus.NO_CONTENT)

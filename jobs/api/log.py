@@ -32,7 +32,9 @@ class RunLog(ApiView):
             OpenApiParameter("attempt", int, description="Default: the latest."),
             OpenApiParameter("offset", int, description="First byte wanted. Default: 0."),
             OpenApiParameter("follow", bool, description="1: goes on until the Run ends."),
-            OpenApiParameter("inline", bool, description="1: a browser shows it instead of saving."),
+            OpenApiParameter(
+                "inline", bool, description="1: a browser shows it instead of saving."
+            ),
         ],
         responses={
             (200, "text/plain"): OpenApiTypes.BINARY,

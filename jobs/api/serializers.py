@@ -291,7 +291,6 @@ class RunSerializer(serializers.Serializer[Run]):
     cpu_seconds = serializers.FloatField(allow_null=True)
     url = serializers.CharField(source="get_absolute_url", help_text="its page")
 
-
     def get_datasets(self, run: Run) -> list[str]:
         return [each["name"] for each in run.datasets]
 

@@ -68,9 +68,7 @@ urlpatterns = [
     at("datasets/<str:dataset>/members", DatasetMembers, "api-dataset-members"),
     at("datasets/<str:dataset>/members/<str:username>", DatasetOneMember, "api-dataset-member"),
     at("datasets/<str:dataset>/files", DatasetFiles, "api-dataset-files"),
-    path(
-        "datasets/<str:dataset>/files/<any:path>", DatasetFile.as_view(), name="api-dataset-file"
-    ),
+    path("datasets/<str:dataset>/files/<any:path>", DatasetFile.as_view(), name="api-dataset-file"),
     at("tasks", Tasks, "api-tasks"),
     at("tasks/<str:task>", OneTask, "api-task"),
     at("tasks/<str:task>/duplicate", DuplicateTask, "api-task-duplicate"),

@@ -77,7 +77,9 @@ FRESH = 30.0
 
 class MesosBackend:
     name = "mesos"
-    capabilities = Capabilities(images=True, memory="cgroup", network="full", launch_is_start=False, lends=False)
+    capabilities = Capabilities(
+        images=True, memory="cgroup", network="full", launch_is_start=False, lends=False
+    )
 
     def __init__(
         self,

@@ -151,7 +151,10 @@ class Run(models.Model):
         editable=False,
     )
     cancel_reason = models.CharField(
-        max_length=200, blank=True, editable=False, help_text="what an administrator gave as the cause"
+        max_length=200,
+        blank=True,
+        editable=False,
+        help_text="what an administrator gave as the cause",
     )
     exit_code = models.IntegerField(null=True, blank=True, editable=False)
     log_size = models.BigIntegerField(

@@ -123,10 +123,20 @@ urlpatterns = [
     path("manage/people/<int:person>/link/", manage_people.person_link, name="manage_link"),
     path("manage/people/<int:person>/switch/", manage_people.person_switch, name="manage_switch"),
     path("manage/people/<int:person>/staff/", manage_people.person_staff, name="manage_staff"),
-    path("manage/people/<int:person>/limits/", manage_people.person_limits, name="manage_person_limits"),
-    path("manage/people/<int:person>/hand-over/", manage_people.person_hand_over, name="manage_hand_over"),
+    path(
+        "manage/people/<int:person>/limits/",
+        manage_people.person_limits,
+        name="manage_person_limits",
+    ),
+    path(
+        "manage/people/<int:person>/hand-over/",
+        manage_people.person_hand_over,
+        name="manage_hand_over",
+    ),
     path("manage/people/<int:person>/delete/", manage_people.person_delete, name="manage_delete"),
-    path("manage/announcements/", manage_announcements.announcement_list, name="manage_announcements"),
+    path(
+        "manage/announcements/", manage_announcements.announcement_list, name="manage_announcements"
+    ),
     path(
         "manage/announcements/<int:announcement>/",
         manage_announcements.announcement,

@@ -137,7 +137,7 @@ def test_registering_needs_a_token_that_manages(staff: User, storage_root: Path)
         ("DELETE", "", None, 403, 403),
         ("POST", "/restore", None, 403, 403),
         ("GET", "/members", None, 403, 403),
-        ("POST", "/members", {"username": "owner", "role": "reader"}, 403, 403),
+        ("PUT", "/members/owner", {"role": "reader"}, 403, 403),
         ("DELETE", "/members/owner", None, 403, 403),
         ("GET", "/files", None, 200, 200),
         ("POST", "/files", {"folder": "new"}, 403, 201),
@@ -180,16 +180,16 @@ def test_members_are_added_changed_and_taken_off(
     api: Client, stranger: User, rivers: Dataset, one: str
 ) -> None:
     for role in ("reader", "editor"):
-        asked = {"username": "stranger", "role": role}
-        assert send(api, "POST", f"{one}/members", asked).json()["role"] == role
+        shared = send(api, "PUT", f"{one}/members/stranger", {"role": role})
+        assert shared.json()["role"] == role
     listed = api.get(f"{one}/members").json()["results"]
     assert [(each["username"], each["role"]) for each in listed] == [("stranger", "editor")]
     theirs = client_of(stranger)
     assert theirs.get(ALL).json()["results"][0]["role"] == "editor"
     assert theirs.delete(f"{one}/members/stranger").status_code == 204
     assert theirs.get(one).status_code == 404
-    assert api.delete(f"{one}/members/stranger").status_code == 204
-    assert send(api, "POST", f"{one}/members", {"username": "x", "role": "king"}).status_code == 400
+    assert api.delete(f"{one}/members/stranger").status_code == 404
+    assert send(api, "PUT", f"{one}/members/x", {"role": "king"}).status_code == 400
 
 
 def test_lists_cost_the_same_however_long(

@@ -105,9 +105,7 @@ def _furnish(client: Client, made: dict[str, Any]) -> Furnished:
     dataset_id = dataset.raise_for_status().json()["id"]
     rows = "".join(f"2026-11-{day:02},{1094 + day},{day / 7:.2f}\n" for day in range(1, 29))
     http.put(f"/datasets/{dataset_id}/files/2026/gauges.csv", content=f"day,km,level\n{rows}")
-    http.post(
-        f"/datasets/{dataset_id}/members", json={"username": "anna", "role": "reader"}
-    ).raise_for_status()
+    http.put(f"/datasets/{dataset_id}/members/anna", json={"role": "reader"}).raise_for_status()
     changed = {
         "description": "Hourly hire of city bikes: what the weather does to it.",
         "datasets": ["rivers"],

@@ -170,7 +170,7 @@ PUT    editor files  /api/v1/datasets/<str:dataset>/files/<any:path>
 PATCH  editor files  /api/v1/datasets/<str:dataset>/files/<any:path>
 DELETE editor files  /api/v1/datasets/<str:dataset>/files/<any:path>
 GET    owner  read   /api/v1/datasets/<str:dataset>/members
-POST   owner  manage /api/v1/datasets/<str:dataset>/members
+PUT    owner  manage /api/v1/datasets/<str:dataset>/members/<str:username>
 DELETE leaver manage /api/v1/datasets/<str:dataset>/members/<str:username>
 POST   keeper manage /api/v1/datasets/<str:dataset>/restore
 GET    person read   /api/v1/environments
@@ -248,7 +248,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/datasets/<str:dataset>/files/<any:path>"): FOLDER,
     ("PATCH", "/api/v1/datasets/<str:dataset>/files/<any:path>"): MOVE,
     ("PATCH", "/api/v1/datasets/<str:dataset>"): {"description": "new"},
-    ("POST", "/api/v1/datasets/<str:dataset>/members"): {"username": "stranger", "role": "reader"},
+    ("PUT", "/api/v1/datasets/<str:dataset>/members/<str:username>"): {"role": "reader"},
     ("POST", "/api/v1/tasks/<str:task>/runs"): {"command": "ls"},
     ("PATCH", "/api/v1/tasks/<str:task>"): {"name": "New"},
     ("POST", "/datasets/<public_id:dataset>/change/"): {"description": "new"},
