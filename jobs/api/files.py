@@ -252,7 +252,7 @@ class File(FilesView):
         operation_id="upload_file",
         parameters=[_AREA, _IF_MATCH, _IF_NONE_MATCH],
         request={"application/octet-stream": OpenApiTypes.BINARY},
-        responses={200: EntrySerializer, 201: EntrySerializer, 507: None},
+        responses={200: EntrySerializer, 201: EntrySerializer, 412: None, 507: None},
     )
     def put(self, request: Request, task: str, area: str, path: str) -> Response:
         """Upload a file: the request's body as it is. Folders above it are made; a file that is

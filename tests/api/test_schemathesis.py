@@ -111,7 +111,7 @@ def test_the_schema_is_what_the_api_does(case: Any, headers: dict[str, str]) -> 
 @pytest.mark.slow
 @THOROUGH.parametrize()  # type: ignore[untyped-decorator]
 @settings(
-    max_examples=int(os.environ.get("RCLUSTER_EXAMPLES", "40")),
+    max_examples=int(os.environ.get("RCLUSTER_EXAMPLES", "6")),
     deadline=None,
     database=None,
     suppress_health_check=QUIET,
