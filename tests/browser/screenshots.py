@@ -14,6 +14,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from tests.portal import Portal, start_portal
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHROMIUM = "/usr/bin/chromium"
@@ -108,9 +109,9 @@ def settle(page: Page) -> None:
     page.wait_for_load_state("load")
     if page.locator("#output .ln").count() or page.locator("#console-data").count():
         page.wait_for_selector("#output .ln >> nth=3", state="attached")
-    page.wait_for_function(
-        "[...document.images].filter(i => i.checkVisibility()).every(i => i.complete)"
-    )
+    # Not page.wait_for_function(): what it asks again and again is refused by the pages' own policy.
+    shown = "[...document.images].filter(i => i.checkVisibility()).every(i => i.complete)"
+    until(lambda: page.evaluate(shown), "the pictures of the page", seconds=30)
 
 
 if __name__ == "__main__":

@@ -309,7 +309,7 @@ def test_previews(page: Page, portal: Portal, complaints: list[str]) -> None:
         .data.some((value, index) => index % 4 === 0 && value < 60)"""
     assert preview.locator("canvas").evaluate(dark), "nothing is drawn on the page"
     look("plot.svg")
-    page.wait_for_function("document.querySelector('#editor .preview img')?.naturalWidth === 80")
+    expect(preview.locator("img")).to_have_js_property("naturalWidth", 80)
     assert page.evaluate("window.hacked") is None
     look("latin.txt")
     expect(preview).to_contain_text("not UTF-8")

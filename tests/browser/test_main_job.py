@@ -63,7 +63,7 @@ def test_write_a_script_run_it_and_see_its_plot(
 
     plot = page.locator("#results img")
     expect(plot).to_be_visible()
-    page.wait_for_function("document.querySelector('#results img').naturalWidth === 640")
+    expect(page.locator("#results img")).to_have_js_property("naturalWidth", 640)
     plot.click()
     expect(page.locator("#editor .preview img")).to_be_visible()
     expect(page.locator("#files")).to_contain_text("squares.png")

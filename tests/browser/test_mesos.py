@@ -46,7 +46,7 @@ def test_write_a_script_run_it_on_some_machine_and_see_its_plot(
     expect(headline).to_contain_text("Succeeded")
     assert lines.all_inner_texts() == ["begin", *(f"step {n} of 5 ü" for n in range(1, 6)), "done"]
     expect(page.locator("#results img")).to_be_visible()
-    page.wait_for_function("document.querySelector('#results img').naturalWidth === 640")
+    expect(page.locator("#results img")).to_have_js_property("naturalWidth", 640)
 
     page.locator("#output [data-headline] a").click()
     page.wait_for_url(re.compile(r"/runs/[0-9a-z]{16}/"))
