@@ -16,6 +16,7 @@ from jobs.models import Machine, Run, RunQuerySet, Site
 from jobs.registration import register_anew, registration
 from jobs.services import Refused
 from jobs.states import Reason
+from jobs.views.context import site_of
 from jobs.views.guard import SignedInRequest, signed_in, staff_only
 
 QUEUE = 100
@@ -50,7 +51,7 @@ _CONDITIONS = {
 
 
 def _state(request: SignedInRequest) -> dict[str, Any]:
-    site = Site.load()
+    site = site_of(request)
     waiting = _waiting()
     dense = Machine.objects.filter(backend=site.backend).count() > ROOMY
     machines = capacity.machines(

@@ -34,11 +34,20 @@ class Notice:
     """this browser may have it out of the way: frontend/src/lib/notices.ts"""
 
 
+def site_of(request: HttpRequest) -> Site:
+    """The site's row, read once for a request: the page and its notices both need it."""
+    found: Site | None = getattr(request, "_site_row", None)
+    if found is None:
+        found = Site.load()
+        vars(request)["_site_row"] = found
+    return found
+
+
 def notices(request: HttpRequest) -> list[Notice]:
     """What concerns everybody now, the most urgent first."""
     found: list[Notice] = []
     if request.user.is_authenticated:
-        found += _of_storage()
+        found += _of_storage(site_of(request))
         found += _announced(request)
     return found
 
@@ -59,8 +68,8 @@ def _key_of(announcement: Announcement) -> str:
     return f"announcement-{announcement.pk}-{text}"
 
 
-def _of_storage() -> list[Notice]:
-    sentence = low_on_space(Site.load())
+def _of_storage(row: Site) -> list[Notice]:
+    sentence = low_on_space(row)
     return [Notice("storage", sentence, is_warning=True)] if sentence else []
 
 

@@ -14,10 +14,11 @@ from django.views.decorators.http import require_GET
 from files import storage
 from files.safe import Entry, UnsafePath
 from jobs import capacity, runlog, services
-from jobs.models import Environment, Role, Run, RunKind, Site, Task
+from jobs.models import Environment, Role, Run, RunKind, Task
 from jobs.more_memory import more_memory
 from jobs.quick import quick_lane, ran_out_of_time
 from jobs.views import choices
+from jobs.views.context import site_of
 from jobs.views.datasets import console_datasets
 from jobs.views.guard import SignedInRequest, signed_in
 from jobs.views.outcomes import file_url, outcomes
@@ -55,7 +56,7 @@ def task(request: SignedInRequest, task: str) -> HttpResponse:
     """The console. `?run=` chooses whose output is shown, `?file=code/x.R` what is edited."""
     found = _task(request, task)
     history = _runs(found)
-    site = Site.load()
+    site = site_of(request)
     environments = list(Environment.objects.usable().filter(uses_image=site.backend_has_images))
     shown_run = _chosen(found, request.GET.get("run", ""), history["runs"])
     Task.objects.filter(pk=found.pk).update(used_at=timezone.now())

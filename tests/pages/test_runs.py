@@ -229,7 +229,7 @@ def test_a_long_history_costs_no_more_queries_and_comes_in_parts(
 ) -> None:
     for number in range(1, 50):
         make_run(task, state=RunState.SUCCEEDED, number=number)
-    with django_assert_max_num_queries(18):
+    with django_assert_max_num_queries(15):
         shown = anna_client.get(task.get_absolute_url()).content.decode()
     assert "#49<" in shown
     assert "#5<" not in shown
@@ -249,7 +249,7 @@ def test_the_cluster_page_names_others_but_not_what_they_run(
     for number in range(1, 20):
         make_run(other, number=number)
     make_run(task, reason=Reason.NO_ROOM, explanation="Needs 99 CPUs.")
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(9):
         shown = anna_client.get("/cluster/").content.decode()
     assert "A Run of bert" in shown
     assert "Secret rivers" not in shown
