@@ -38,6 +38,14 @@ class Room:
     closed: str = ""
     """Why it takes no new Runs. It counts only where a Run is told what it waits for."""
 
+    @property
+    def has_some(self) -> bool:
+        """Is there something left of each resource, so that a small Run may fit?"""
+        return not self.closed and all(
+            total - sum(held.wants.get(name, 0.0) for held in self.held) > EPSILON
+            for name, total in self.total.items()
+        )
+
 
 class Shelf:
     """The open machines that suit some of the Runs, sorted by what is free. Room only shrinks."""

@@ -33,12 +33,10 @@ from jobs.transitions import advance, explain
 
 log = logging.getLogger(__name__)
 
-Step = Callable[[Run, Backend], None]
-PULLS_AT_ONCE = 4
-STARTS_AT_ONCE = 8
+AT_ONCE = 8
 QUICK_AT_ONCE = 4
-"""A pull may take minutes: it must not hold up starts, nor a start the removing of ended containers,
-nor any of them a quick command."""
+"""A launch may pull for minutes: it must hold up neither quick commands nor the removing of ended
+containers."""
 RETRY_LATER = timedelta(minutes=5)
 """the longest pause between two tries of a Run whose registry is away"""
 
@@ -49,8 +47,7 @@ class Launcher:
     def __init__(self, *, may_launch: Callable[[], bool], done: Callable[[Run], None]) -> None:
         self._may_launch = may_launch
         self._done = done
-        self._pulls = ThreadPoolExecutor(PULLS_AT_ONCE, thread_name_prefix="pull")
-        self._starts = ThreadPoolExecutor(STARTS_AT_ONCE, thread_name_prefix="start")
+        self._launches = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="launch")
         self._quick = ThreadPoolExecutor(QUICK_AT_ONCE, thread_name_prefix="quick")
         self._removals = ThreadPoolExecutor(1, thread_name_prefix="remove")
         self._under_way: set[str] = set()
@@ -60,12 +57,12 @@ class Launcher:
         """Launch in the background; `done(run)` is called afterwards, whatever came of it."""
         with self._lock:
             self._under_way.add(run.handle)
-        first, step = (
-            (self._pulls, self._pull)
-            if backend.capabilities.images
-            else (self._starts, self._start)
-        )
-        self._in(self._quick if run.lane == Lane.QUICK else first, step, run, backend)
+        pool = self._quick if run.lane == Lane.QUICK else self._launches
+        try:
+            pool.submit(self._work, run, backend)
+        except RuntimeError:
+            # Closed meanwhile: the next process's reconcile takes it up.
+            self._over(run)
 
     def under_way(self) -> frozenset[str]:
         """Handles whose launch has not come to anything yet."""
@@ -78,37 +75,19 @@ class Launcher:
 
     def close(self) -> None:
         """Wait for launches that have begun, drop those that have not: reconcile takes them up."""
-        for pool in (self._pulls, self._starts, self._quick, self._removals):
+        for pool in (self._launches, self._quick, self._removals):
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _in(self, pool: ThreadPoolExecutor, step: Step, run: Run, backend: Backend) -> None:
+    def _work(self, run: Run, backend: Backend) -> None:
         try:
-            pool.submit(self._work, step, run, backend)
-        except RuntimeError:
-            # Closed meanwhile: the next process's reconcile takes it up.
-            self._over(run)
-
-    def _pull(self, run: Run, backend: Backend) -> None:
-        if pull(run, backend):
-            then = self._quick if run.lane == Lane.QUICK else self._starts
-            self._in(then, self._start, run, backend)
-        else:
-            self._over(run)
-
-    def _start(self, run: Run, backend: Backend) -> None:
-        # The pull may have outlived our lease: then another process looks after this Run.
-        if self._may_launch():
-            start(run, backend)
-        self._over(run)
-
-    def _work(self, step: Step, run: Run, backend: Backend) -> None:
-        try:
-            step(run, backend)
+            # The pull may outlive our lease: then another process looks after this Run.
+            if (not backend.capabilities.images or pull(run, backend)) and self._may_launch():
+                start(run, backend)
         except Exception:
             # The Run stays STARTING; reconcile finds out what became of it.
             log.exception("Launching %s failed in an unforeseen way", run.handle)
-            self._over(run)
         finally:
+            self._over(run)
             connection.close()
 
     def _over(self, run: Run) -> None:

@@ -92,6 +92,8 @@ def schedule(
     placed = _Placing(backend, launch, may_place)
     if not _quick_ones(quick, world, placed, hold, tell=tell):
         return
+    if world is not None and not tell and not any(room.has_some for room in world.rooms):
+        return  # As after most wakes of a full machine: the line need not even be read.
     if waiting is None:
         waiting = line.read_many(backend, now)
     if waiting.needs:

@@ -68,7 +68,7 @@ def test_without_redis_everybody_may_ask(owner: User, monkeypatch: pytest.Monkey
     def away(*_: object, **__: object) -> None:
         raise RedisIsAway("gone")
 
-    monkeypatch.setattr(cache, "incr", away)
+    monkeypatch.setattr(rates._redis().connection_pool, "get_connection", away)
     assert statuses(client_of(owner), 6) == [200] * 6
 
 

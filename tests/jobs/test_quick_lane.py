@@ -320,6 +320,16 @@ def test_they_are_found_by_an_index_of_their_own_before_the_line_is_read(vm: Mac
         assert "run_waiting_quick" in str(cursor.fetchall())
 
 
+@db
+def test_on_a_full_machine_the_line_is_read_only_to_tell_it(vm: Machines) -> None:
+    full(vm, line.FEW + 1)
+    with CaptureQueriesContext(connection) as hurried:
+        assert schedule(vm, tell=False) == []
+    with CaptureQueriesContext(connection) as telling:
+        assert schedule(vm, tell=True) == []
+    assert len(hurried) <= 5 < len(telling)
+
+
 def test_memory_for_them_is_set_aside_from_a_machines_usual_share() -> None:
     assert memory_to_offer(100 * GB, GB) == 89 * GB
     assert memory_to_offer(2 * GB, GB) == memory_to_offer(2 * GB, 2 * GB) >= int(1.6 * GB)
