@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any
 
-from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponseBase
-from django.utils.decorators import sync_and_async_middleware
+from django.utils.decorators import sync_only_middleware
 
 
 @dataclass(frozen=True)
@@ -44,27 +42,17 @@ def by_token(name: str) -> None:
     _present.set(replace(_present.get(), via=f"token {name}"))
 
 
-@sync_and_async_middleware
+@sync_only_middleware
 def middleware(
-    get_response: Callable[[HttpRequest], Any],
-) -> Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]:
-    """Notes the origin of each request. A view in a thread gets a copy of the context, so it works
-    under ASGI and in tests alike."""
-    if iscoroutinefunction(get_response):
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Notes the origin of each request."""
 
-        async def later(request: HttpRequest) -> HttpResponseBase:
-            with coming("page", address_of(request)):
-                response: HttpResponseBase = await get_response(request)
-                return response
-
-        return later
-
-    def now(request: HttpRequest) -> HttpResponseBase:
+    def noted(request: HttpRequest) -> HttpResponseBase:
         with coming("page", address_of(request)):
-            response: HttpResponseBase = get_response(request)
-            return response
+            return get_response(request)
 
-    return now
+    return noted
 
 
 def address_of(request: HttpRequest) -> str | None:

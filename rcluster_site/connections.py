@@ -6,40 +6,28 @@ for days would hold one for days, and some dozens of them all that there are.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
 
-from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.db import connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.utils.decorators import sync_and_async_middleware
+from django.utils.decorators import sync_only_middleware
 
 
-@sync_and_async_middleware
+@sync_only_middleware
 def middleware(
-    get_response: Callable[[HttpRequest], Any],
-) -> Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]:
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
     """Outermost: nothing behind it asks the database any more. A connection that is needed again
     while the answer is read is opened anew."""
-    if iscoroutinefunction(get_response):
 
-        async def later(request: HttpRequest) -> HttpResponseBase:
-            response: HttpResponseBase = await get_response(request)
-            if response.streaming:
-                # In the thread of this request, which is the one that has the connection.
-                await sync_to_async(_give_back, thread_sensitive=True)()
-            return response
-
-        return later
-
-    def now(request: HttpRequest) -> HttpResponseBase:
-        response: HttpResponseBase = get_response(request)
+    def giving_back(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
         if response.streaming:
             _give_back()
         return response
 
-    return now
+    return giving_back
 
 
 def _give_back() -> None:

@@ -1,12 +1,11 @@
 """Middleware, templates, static files."""
 
-from rcluster_site.settings.core import BASE_DIR, DEBUG
+from rcluster_site.settings.core import BASE_DIR
 
 MIDDLEWARE = [
     "rcluster_site.connections.middleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
-    "rcluster_site.static.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -44,4 +43,3 @@ DJANGO_VITE = {
         "manifest_path": BASE_DIR / "frontend" / "dist" / "manifest.json",
     }
 }
-SERVESTATIC_USE_FINDERS = DEBUG

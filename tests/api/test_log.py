@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from channels.db import database_sync_to_async
-from django.core.asgi import get_asgi_application
 from django.test import AsyncClient, Client
 
 from accounts.models import User
@@ -17,6 +16,7 @@ from jobs import attempts, runlog, watching
 from jobs.models import Run, Task
 from jobs.states import ACTIVE, RunState
 from jobs.transitions import advance
+from rcluster_site.handler import Handler
 from tests.factories import PASSWORD, make_run, make_token
 from tests.waiting import until
 
@@ -220,7 +220,7 @@ async def test_a_client_that_goes_away_ends_the_following(
         "query_string": b"follow=1",
         "headers": [(b"host", b"localhost"), (b"authorization", f"Bearer {token}".encode())],
     }
-    served = asyncio.create_task(get_asgi_application()(scope, receive, send))  # type: ignore[arg-type]
+    served = asyncio.create_task(Handler()(scope, receive, send))  # type: ignore[arg-type]
     async with asyncio.timeout(20):
         await got.wait()
         watchers = watching._by_loop[asyncio.get_running_loop()]
