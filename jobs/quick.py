@@ -37,7 +37,7 @@ class QuickLane:
 
     @property
     def memory_set_aside(self) -> int:
-        """Bytes on each machine that lends its lane room beside what it offers."""
+        """Bytes of each machine that are kept from the line, as far as it is large enough."""
         return self.at_once * self.memory
 
     def holds(self, *, cpus: Decimal, memory: int, time_limit: int) -> bool:

@@ -82,7 +82,8 @@ class Capabilities:
     launch_is_start: bool = True
     """When launch() returns the container runs; else `status` tells when it does."""
     lends: bool = True
-    """Quick commands get their little room beside what is offered; else only within that."""
+    """Quick commands get their memory beside what is offered. False: within it, where so much is set
+    aside for them (`Offer.set_aside`). CPUs are lent to them in any case: the kernel shares."""
     notes: tuple[str, ...] = ()
     """Sentences for the cluster page about what is weaker here than usual."""
 
@@ -108,6 +109,9 @@ class Offer:
     """What may be given away now, where others use the machine too: `cpus` is then its size.
     None: all that our active Runs leave."""
     free_memory: int | None = None
+    set_aside: int = 0
+    """Bytes for quick commands alone, beside `memory`, of a backend that does not lend. They are part
+    of `free_memory`, as far as no command holds them."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,8 @@ class ContainerSpec:
     cpus: float
     memory: int
     """bytes"""
+    cpus_lent: bool = False
+    """`cpus` are a limit alone: nothing that the machine offers is taken for them."""
     variables: Mapping[str, str] = field(default_factory=dict)
     workdir: str = "/code"
     has_stdin: bool = False

@@ -5,18 +5,16 @@
 The runner stands outside the sandbox, so its exit record, out of the script's reach, is the truth.
 It is started in a session of its own and does not need us: another process finds it by the
 folder of notes (local_state.py). Who may run is decided by the permit, so that starting twice is
-harmless at every point where we might be interrupted.
+harmless at every point where we might be interrupted. What the machine has for us is in
+local_machine.py.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import platform
 import select
-import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,10 +33,10 @@ from jobs.backends.base import (
     Notify,
     Offer,
     OnPhase,
-    memory_to_offer,
     reports_of,
 )
 from jobs.backends.exit_record import ExitRecord, read_record
+from jobs.backends.local_machine import LocalMachine
 from jobs.backends.local_state import Entry, State
 from jobs.backends.processes import EndWatch, Process, boot_id, process, reap
 from jobs.backends.processors import Processors
@@ -54,7 +52,6 @@ CLAIM_WITHIN = 15.0
 """seconds that a launch waits for the runner's claim; slirp4netns alone gets 10"""
 UNNOTED_FOR = 15.0
 """seconds after which a start that was never noted has failed for certain"""
-_HEALTH_KEPT = 30.0
 
 
 class LocalBackend:
@@ -76,85 +73,28 @@ class LocalBackend:
     ) -> None:
         self._state = State(state_dir)
         self._runner_dir = runner_dir
-        self._cpus = cpus
-        self._memory = memory
-        self._set_aside = set_aside
-        self._machine = machine or platform.node()
+        self._machine = LocalMachine(
+            runner_dir=runner_dir,
+            installation=installation,
+            cpus=cpus,
+            memory=memory,
+            set_aside=set_aside,
+            name=machine,
+        )
+        self.capabilities = self._machine.capabilities
         self._proxies = site_proxies()
         self._processors = Processors()
-        self._root = os.geteuid() == 0
-        self._hierarchies = cgroups.find(f"rcluster-{installation}")
-        self._slirp = shutil.which("slirp4netns") if self._root else None
-        if self._slirp and not Path("/dev/net/tun").exists():
-            self._slirp = None
         self._accounts: set[tuple[int, int]] = set()
         self._children: set[int] = set()
-        self._health: tuple[float, Health] | None = None
         self._watch: EndWatch | None = None
-        self.capabilities = Capabilities(
-            images=False,
-            memory="cgroup" if self._hierarchies else "process",
-            network="full" if self._slirp else "none",
-            notes=self._notes(),
-        )
-
-    def _notes(self) -> tuple[str, ...]:
-        if self._hierarchies:
-            notes = [
-                f"The kernel keeps a Run to its limits ({cgroups.describe(self._hierarchies)})."
-            ]
-        else:
-            why = "no cgroup can be made here" if self._root else "not started as root"
-            notes = [f"Memory is limited for each process, not for a Run as a whole: {why}."]
-        if not self._root:
-            notes.append("Scripts have no network: only root can give them one (slirp4netns).")
-        elif not self._slirp:
-            notes.append("Scripts have no network: apt-get install slirp4netns gives them one.")
-        return tuple(notes)
 
     # The machine.
 
     def health(self) -> Health:
-        if self._health is None or time.monotonic() - self._health[0] > _HEALTH_KEPT:
-            self._health = (time.monotonic(), self._examine())
-        return self._health[1]
-
-    def _examine(self) -> Health:
-        needed = ["rcluster-run", "rcluster-enter"] if self._root else ["rcluster-run"]
-        for name in needed:
-            if not os.access(self._runner_dir / name, os.X_OK):
-                return Health(
-                    ok=False, sentence=f"{self._runner_dir / name} is missing: make -C runner"
-                )
-        bwrap = shutil.which("bwrap")
-        if bwrap is None:
-            return Health(ok=False, sentence="bubblewrap is missing: apt-get install bubblewrap")
-        trial = [bwrap, "--unshare-user", "--unshare-pid", "--ro-bind", "/", "/", "true"]
-        nobody = {"user": 65534, "group": 65534, "extra_groups": []} if self._root else {}
-        try:
-            done = subprocess.run(trial, capture_output=True, timeout=5, cwd="/", **nobody)  # type: ignore[call-overload]
-        except subprocess.TimeoutExpired:
-            return Health(ok=False, sentence="bubblewrap does not answer.")
-        if done.returncode != 0:
-            said = done.stderr.decode("utf-8", "replace").strip()
-            return Health(ok=False, sentence=f"bubblewrap can't make a sandbox here: {said}")
-        version = subprocess.run([bwrap, "--version"], capture_output=True, timeout=5).stdout
-        return Health(
-            ok=True,
-            sentence="Scripts run on this machine in bubblewrap.",
-            version=version.decode().strip().removeprefix("bubblewrap "),
-            notes=self.capabilities.notes,
-        )
+        return self._machine.health()
 
     def offers(self) -> list[Offer]:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return [
-            Offer(
-                machine=self._machine,
-                cpus=self._cpus if self._cpus else float(len(os.sched_getaffinity(0))),
-                memory=self._memory or memory_to_offer(memory, self._set_aside),
-            )
-        ]
+        return self._machine.offers()
 
     def machines(self) -> list[MachineReport]:
         return reports_of(self.offers())
@@ -190,7 +130,7 @@ class LocalBackend:
 
     def _check(self, spec: ContainerSpec) -> None:
         """What bubblewrap would say in its own words, into the Run log."""
-        if not self._root and (spec.uid, spec.gid) != (os.geteuid(), os.getegid()):
+        if not self._machine.root and (spec.uid, spec.gid) != (os.geteuid(), os.getegid()):
             raise LaunchFailed(f"Only root can start a script as user {spec.uid}.")
         if program(spec, path=spec.variables.get("PATH", PATH)) is None:
             raise CommandNotFound(self._no_program(spec.command[0]))
@@ -200,8 +140,10 @@ class LocalBackend:
 
     def _no_program(self, word: str) -> str:
         if word in ("R", "Rscript"):
-            return f"There is no R on {self._machine}: its administrator can install r-base-core."
-        return f"There is no program {word} on {self._machine}."
+            return (
+                f"There is no R on {self._machine.name}: its administrator can install r-base-core."
+            )
+        return f"There is no program {word} on {self._machine.name}."
 
     def _note(self, spec: ContainerSpec) -> Entry:
         try:
@@ -214,7 +156,7 @@ class LocalBackend:
                 spec,
                 etc=self._state.etc,
                 variables=container_variables(spec, self._proxies),
-                own_network=not self._root,
+                own_network=not self._machine.root,
             )
             entry.write_args(arguments, uid=spec.uid, gid=spec.gid)
         except OSError as error:
@@ -229,9 +171,9 @@ class LocalBackend:
             spec,
             args_file=entry.args_file,
             runner_dir=self._runner_dir,
-            group=group if self._hierarchies else None,
-            as_root=self._root,
-            slirp=self._slirp,
+            group=group if self._machine.hierarchies else None,
+            as_root=self._machine.root,
+            slirp=self._machine.slirp,
         )
         pid = os.posix_spawn(
             command[0],
@@ -378,12 +320,12 @@ class LocalBackend:
         if self._watch is not None:
             self._watch.stop()
             self._watch = None
-        cgroups.leave(self._hierarchies)
+        cgroups.leave(self._machine.hierarchies)
 
     # Pieces.
 
     def _group(self, handle: str) -> cgroups.Group:
-        return cgroups.Group(self._hierarchies, handle)
+        return cgroups.Group(self._machine.hierarchies, handle)
 
     def _record(self, entry: Entry) -> ExitRecord | None:
         try:

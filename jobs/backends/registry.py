@@ -34,7 +34,7 @@ class BackendConfig:
     memory: int | None = None
     """bytes; None: nine tenths of the machine's, less some of `set_aside`"""
     set_aside: int = 0
-    """bytes that quick commands may hold together beside what is offered"""
+    """bytes of each machine that quick commands may hold together beside what is offered"""
     mesos: MesosSettings = field(default_factory=MesosSettings)
     notes: Notes | None = None
     """where a backend keeps what must outlive processes and machines"""
@@ -103,6 +103,7 @@ def _mesos(config: BackendConfig) -> Backend:
         runner=publish_runner(config.runner_dir / "rcluster-run", config.shared_dir),
         notes=config.notes,
         attempt_dir=config.attempt_dir,
+        set_aside=config.set_aside,
     )
 
 

@@ -12,7 +12,7 @@ docs/admin/queue.md says in plain words how it decides.
 from jobs.queue.line import EPSILON, Need, Person, Resources
 from jobs.queue.machines import Held, Room
 from jobs.queue.planning import LEVELS, NEAR, Plan, Wait, behind, plan
-from jobs.queue.quick import Places, QuickPlan, plan_quick
+from jobs.queue.quick import Memory, Places, QuickPlan, plan_quick
 from jobs.queue.words import amount, size
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "LEVELS",
     "NEAR",
     "Held",
+    "Memory",
     "Need",
     "Person",
     "Places",

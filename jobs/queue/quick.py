@@ -15,6 +15,18 @@ from jobs.queue.machines import Held, Room
 from jobs.queue.planning import Wait
 from jobs.states import Reason
 
+MEMORY = "memory"
+"""the resource that they hold"""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of one machine that quick commands may take now."""
+
+    free: float
+    own: float
+    """the part of `free` that nobody else may take"""
+
 
 @dataclass(frozen=True)
 class Places:
@@ -22,12 +34,13 @@ class Places:
 
     on_a_machine: int
     for_a_person: int
-    beside: bool
-    """True: they take nothing of what machines offer. False: they need room there like any Run."""
     taken: Mapping[str, int]
     """machine -> quick commands on it"""
     held: Mapping[int, int]
     """person -> their quick commands that start or run"""
+    memory: Mapping[str, Memory] | None = None
+    """machine -> what there is for them; None: theirs lies beside all that machines offer. Of CPUs they
+    take nothing: those are lent."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,7 @@ class QuickPlan:
     waits: Mapping[int, Wait]
     """all others"""
     rooms: Sequence[Room]
-    """with what the placed ones hold there"""
+    """with what the placed ones hold there of others' room"""
 
 
 def plan_quick(needs: Iterable[Need], rooms: Sequence[Room], places: Places) -> QuickPlan:
@@ -86,12 +99,15 @@ class _Machines:
         self._places = places
         self._taken = [places.taken.get(room.machine, 0) for room in rooms]
         self._given: dict[int, list[Held]] = defaultdict(list)
-        self._free = [_free(room) for room in rooms]
-        self._full: set[tuple[Constraints, tuple[float, ...]]] = set()
+        memory = places.memory
+        self._memory = (
+            None if memory is None else [memory.get(room.machine, Memory(0, 0)) for room in rooms]
+        )
+        self._full: set[tuple[Constraints, float]] = set()
         """what found no room before: there only gets less"""
 
     def best(self, need: Need) -> int | None:
-        asked = (need.on, tuple(need.wants.values()))
+        asked = (need.on, need.wants[MEMORY])
         if asked in self._full:
             return None
         fitting = [at for at in range(len(self._rooms)) if self._takes(at, need)]
@@ -102,10 +118,12 @@ class _Machines:
 
     def take(self, at: int, need: Need) -> None:
         self._taken[at] += 1
-        if not self._places.beside:
-            self._given[at].append(Held(need.wants, need.lasts))
-            for name, amount in need.wants.items():
-                self._free[at][name] -= amount
+        if self._memory is not None:
+            before, wanted = self._memory[at], need.wants[MEMORY]
+            own = max(0.0, before.own - wanted)
+            self._memory[at] = Memory(before.free - wanted, own)
+            if (of_others := wanted - (before.own - own)) > 0:
+                self._given[at].append(Held({MEMORY: of_others}, need.lasts))
 
     def rooms(self) -> list[Room]:
         return [
@@ -137,7 +155,8 @@ class _Machines:
                 if most > 1
                 else ("Another quick command runs, and there is one place for them")
             )
-        return f"No machine has {words.resources(need.wants)} free; it is first at what ends next"
+        wanted = words.resources({MEMORY: need.wants[MEMORY]})
+        return f"No machine has {wanted} free; it is first at what ends next"
 
     def _takes(self, at: int, need: Need) -> bool:
         room = self._rooms[at]
@@ -145,17 +164,7 @@ class _Machines:
             return False
         if not constraints.matches(need.on, room.attributes):
             return False
-        return self._places.beside or all(
-            amount <= self._free[at].get(name, 0.0) + EPSILON for name, amount in need.wants.items()
-        )
-
-
-def _free(room: Room) -> dict[str, float]:
-    free: dict[str, float] = dict(room.total)
-    for held in room.held:
-        for name, amount in held.wants.items():
-            free[name] = free.get(name, 0.0) - amount
-    return free
+        return self._memory is None or need.wants[MEMORY] <= self._memory[at].free + EPSILON
 
 
 def _limited(places: Places, before: int) -> str:

@@ -25,6 +25,7 @@ from jobs.states import Reason, RunState
 from jobs.supervision import line
 from jobs.supervision.explaining import Hold, explain_near, explain_unsuited, explain_waits
 from jobs.supervision.line import FOREVER
+from jobs.supervision.quick_memory import Commands, divide
 from jobs.supervision.usage import charge, faded
 from jobs.transitions import advance, explain
 
@@ -58,6 +59,8 @@ class _World:
     """machine -> quick commands on it"""
     quick_of: Mapping[int, int]
     """person -> their quick commands that start or run"""
+    quick_memory: Mapping[str, queue.Memory] | None
+    """machine -> what there is for them; None: theirs lies beside all that is offered"""
 
 
 def _always() -> bool:
@@ -126,9 +129,9 @@ def _quick_ones(
     places = queue.Places(
         on_a_machine=max(1, lane.at_once),  # Those of before the lane was closed go on.
         for_a_person=lane.for_a_person,
-        beside=placed.backend.capabilities.lends,
         taken=world.quick_on if world else {},
         held=world.quick_of if world else {},
+        memory=world.quick_memory if world else None,
     )
     plan = queue.plan_quick(quick.needs, world.rooms if world else (), places)
     if world:
@@ -145,12 +148,13 @@ def _quick_ones(
 
 def _world(backend: Backend, now: datetime, launching: Collection[str]) -> _World:
     """What the machines offer with the Runs on them, and what everybody holds."""
-    offers = backend.offers()
+    offers = list(backend.offers())
     held: dict[str, list[queue.Held]] = defaultdict(list)
     still_free: dict[str, list[queue.Held]] = defaultdict(list)
     standing: dict[int, _Standing] = defaultdict(_Standing)
     quick_on: dict[str, int] = defaultdict(int)
     quick_of: dict[int, int] = defaultdict(int)
+    commands: dict[str, Commands] = defaultdict(Commands)
     active = Run.objects.active().order_by()
     for (
         run,
@@ -175,29 +179,40 @@ def _world(backend: Backend, now: datetime, launching: Collection[str]) -> _Worl
         "time_limit",
         "lane",
     ):
-        is_quick = lane == Lane.QUICK
-        if is_quick:
+        if lane == Lane.QUICK:  # Commands count neither against shares nor against limits.
             quick_of[user] += 1
-            quick_on[machine] += where == backend.name
-        if where == backend.name and not (is_quick and backend.capabilities.lends):
+            if where == backend.name:
+                quick_on[machine] += 1
+                starting = f"rcluster-{run}-{attempt}" in launching
+                commands[machine].add(memory, starting=starting)
+            continue
+        if where == backend.name:
             elapsed = (now - placed_at).total_seconds() if placed_at else 0.0
             wants = {"cpus": cpus, "memory": memory}
             each = queue.Held(wants, (time_limit or FOREVER) - elapsed)
             held[machine].append(each)
             if launching and f"rcluster-{run}-{attempt}" in launching:
                 still_free[machine].append(each)
-        if is_quick:
-            continue  # Commands count neither against shares nor against limits.
         own = standing[user]
         own.running += 1
         own.holds["cpus"] += cpus
         own.holds["memory"] += memory
+    quick_memory: dict[str, queue.Memory] | None = None
+    if not backend.capabilities.lends:
+        quick_memory = {}
+        for at, offer in enumerate(offers):
+            name = offer.machine
+            offers[at], quick_memory[name], theirs = divide(
+                offer, commands[name], held[name], still_free[name]
+            )
+            held[name] += theirs
     return _World(
         rooms=_rooms(backend.name, offers, held, still_free),
         standing=standing,
         nodes={offer.machine: offer.node for offer in offers},
         quick_on=quick_on,
         quick_of=quick_of,
+        quick_memory=quick_memory,
     )
 
 

@@ -241,7 +241,7 @@ def _offers() -> Figure:
         began = time.process_time()
         backend.offered(events)
         book = backend._book
-        offers = [backend._offer(node) for node in book.nodes()]
+        offers = [backend._machines._offer(node) for node in book.nodes()]
         rooms = [
             queue.Room(
                 each.machine, {"cpus": each.cpus, "memory": each.memory}, (), each.attributes

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from jobs.backends.base import Life
+
 from .attempt import MIB, Lab
 
 HOG = "x <- list(); repeat x[[length(x) + 1]] <- rnorm(1e6)"
@@ -42,6 +46,21 @@ def test_cpu_is_shared_out(lab: Lab) -> None:
     """
     used = float(lab.rscript(code, cpus=0.4).text())
     assert used < 0.55
+
+
+def test_cpus_that_are_lent_are_a_limit_and_there_on_a_machine_that_is_full(lab: Lab) -> None:
+    offer = lab.backend.offers()[0]
+    whole = lab.attempt(["sleep", "600"], cpus=offer.cpus)
+    whole.launch()
+    busy = "timeout 2 sh -c 'while :; do :; done'; echo over"
+    command = lab.attempt(["/bin/sh", "-c", busy], cpus=0.1, cpus_lent=True, memory=64 * MIB)
+    command.spec = replace(command.spec, machine=whole.spec.machine, node=whole.spec.node)
+    command.launch()
+    assert command.ended().exit_code == 0
+    assert command.log() == b"over\n"
+    record = command.record()
+    assert 0 < record["user_seconds"] + record["system_seconds"] < 0.6
+    assert whole.status().life is Life.RUNNING
 
 
 def test_a_fork_bomb_stays_inside(lab: Lab) -> None:

@@ -253,32 +253,81 @@ def test_so_many_at_a_time_and_one_person_never_has_all(vm: Machines) -> None:
     assert [run.pk for run in schedule(vm)] == [his[1].pk]
 
 
-@db
-def test_a_cluster_that_counts_every_byte_gives_them_what_is_free_first(vm: Machines) -> None:
-    class Cluster(Machines):
-        capabilities = Capabilities(
-            images=False, memory="cgroup", network="none", launch_is_start=False, lends=False
-        )
+class Cluster(Machines):
+    """One that counts every byte, as Mesos does."""
 
-    vm = Cluster(Offer("m1", 4.0, 8 * GB), Offer("m2", 4.0, 8 * GB))
-    task = make_task()
-    active_run(task, machine="m1", cpus=4, memory=GB)
-    active_run(task, machine="m2", cpus=3, memory=GB)
-    large = waiting_runs(task, 1, cpus=4)[0]
-    small = waiting_runs(task, 1, cpus=1)[0]
-    (command,) = commands(task, 1)
-    assert schedule(vm) == [command]
-    command.refresh_from_db()
-    assert command.machine == "m2"
-    # What it holds there is gone for the others; the first in line waits as before.
-    assert told(small).startswith("Needs 1 CPU and 1 GB; ")
-    assert told(large).startswith("Needs 4 CPUs and 1 GB; ")
-    active_run(task, machine="m2", cpus="0.9", memory=GB)
-    (second,) = commands(task, 1)
-    assert schedule(vm) == []
-    assert told(second) == (
-        "No machine has 0.1 CPUs and 256 MB free; it is first at what ends next."
+    capabilities = Capabilities(
+        images=False, memory="cgroup", network="none", launch_is_start=False, lends=False
     )
+
+
+def machine(name: str, *, free: int, cpus: float = 0.0, aside: int = 512 * MB) -> Offer:
+    """Of 4 CPUs and 8 GB, with so much free of it and of what is set aside."""
+    return Offer(name, 4.0, 8 * GB - aside, free_cpus=cpus, free_memory=free, set_aside=aside)
+
+
+@db
+def test_on_a_cluster_they_have_memory_of_their_own_and_borrow_cpus() -> None:
+    task = make_task()
+    active_run(task, machine="m1", cpus=4, memory=7 * GB + 512 * MB)
+    vm = Cluster(machine("m1", free=512 * MB))
+    large, small = (
+        waiting_runs(task, 1, memory=4 * GB)[0],
+        waiting_runs(task, 1, memory=128 * MB)[0],
+    )
+    first, second, third = commands(task, 3)
+    # Nothing else takes what is theirs, and of three there is room for two.
+    assert [run.pk for run in schedule(vm)] == [first.pk, second.pk]
+    assert told(third) == "No machine has 256 MB free; it is first at what ends next."
+    assert told(large).startswith("Needs 1 CPU and 4 GB; ")
+    assert told(small).startswith("Needs 1 CPU and 128 MB; ")
+    vm.there = (machine("m1", free=0),)
+    assert schedule(vm) == []
+    vm.there = (machine("m1", free=256 * MB),)
+    Run.objects.filter(pk=first.pk).update(state=RunState.SUCCEEDED, finished_at=timezone.now())
+    assert [run.pk for run in schedule(vm)] == [third.pk]
+
+
+@db
+@pytest.mark.parametrize("running", [0, 1, 2, 3])
+def test_what_is_theirs_stays_theirs_whoever_holds_it(running: int) -> None:
+    """Of 8 GB others hold 1 GB, and 512 MB are set aside: the line has the rest, however many run."""
+    task = make_task()
+    for _ in range(running):
+        active_run(task, machine="m1", lane=Lane.QUICK, cpus="0.1", memory=256 * MB)
+    beyond = max(0, running - 2) * 256 * MB
+    vm = Cluster(machine("m1", free=7 * GB - running * 256 * MB, cpus=4.0))
+    fits, too_large = 7 * GB - 512 * MB - beyond, 7 * GB - 511 * MB - beyond
+    run = waiting_runs(task, 1, memory=too_large)[0]
+    assert schedule(vm) == []
+    Run.objects.filter(pk=run.pk).update(memory=fits)
+    assert [each.pk for each in schedule(vm)] == [run.pk]
+
+
+@db
+def test_one_whose_room_counts_as_free_yet_is_counted_once() -> None:
+    """Of 8 GB others hold 1 GB; the command's 256 MB are not taken yet."""
+    task = make_task()
+    starting = active_run(task, machine="m1", lane=Lane.QUICK, cpus="0.1", memory=256 * MB)
+    vm = Cluster(machine("m1", free=7 * GB, cpus=4.0))
+    run = waiting_runs(task, 1, memory=7 * GB - 511 * MB)[0]
+    assert schedule(vm, launching=[starting.handle]) == []
+    Run.objects.filter(pk=run.pk).update(memory=7 * GB - 512 * MB)
+    assert [each.pk for each in schedule(vm, launching=[starting.handle])] == [run.pk]
+
+
+@db
+def test_what_others_hold_of_a_cluster_is_there_for_nobody() -> None:
+    """Other frameworks may have taken even what we set aside."""
+    task = make_task()
+    vm = Cluster(machine("m1", free=200 * MB, cpus=4.0), machine("m2", free=300 * MB, cpus=4.0))
+    runs = commands(task, 2)
+    assert [run.pk for run in schedule(vm)] == [runs[0].pk]
+    runs[0].refresh_from_db()
+    assert runs[0].machine == "m2"
+    small = waiting_runs(task, 1, memory=64 * MB)[0]
+    assert schedule(vm, launching=[runs[0].handle]) == []
+    assert told(small).endswith("the machine with most room for it has 4 CPUs and 0 kB free.")
 
 
 @db

@@ -112,8 +112,10 @@ def test_a_stale_offer_costs_a_retry(
     """Given back behind our back, as one whose rescinding is still on its way to us."""
     node = offers(backend)[0].node
     stale = [{"value": each} for each in backend._book.of(node)]
-    assert backend._connection is not None
-    backend._connection.call("DECLINE", {"offer_ids": stale, "filters": {"refuse_seconds": 0.1}})
+    assert backend._link.connection is not None
+    backend._link.connection.call(
+        "DECLINE", {"offer_ids": stale, "filters": {"refuse_seconds": 0.1}}
+    )
     first = site.spec(busybox, node, "true")
     backend.launch(first)
     status = end(backend, first.handle)
