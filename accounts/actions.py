@@ -24,7 +24,7 @@ class Action(enum.StrEnum):
     SIGNED_OUT = "session.ended", "signed out"
 
     PASSWORD_CHANGED = "password.changed", "changed their password"
-    PASSWORD_RESET = "password.reset", "gave {} a one-time password"
+    PASSWORD_RESET = "password.reset", "made a link for a new password of {}"
     TOKEN_MADE = "token.made", "made the token {}"
     TOKEN_REVOKED = "token.revoked", "revoked the token {}"
 

@@ -6,10 +6,13 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.http import HttpRequest
 
+from accounts.forms import AdminSignInForm
 from accounts.models import ApiToken, User
 
 # One at a time: Django notes what is deleted together in a way that the audit log does not hear of.
 admin.site.disable_action("delete_selected")
+
+admin.site.login_form = AdminSignInForm
 
 
 @admin.register(User)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
+from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.utils import timezone
 
@@ -24,31 +25,36 @@ class _Styled:
             field.widget.attrs.setdefault("class", "input")
 
 
-class SignInForm(_Styled, AuthenticationForm):
+class _Throttled(AuthenticationForm):
+    """Looks at no more passwords than accounts/throttle.py admits."""
+
+    def clean(self) -> dict[str, Any]:
+        address = self.request.META.get("REMOTE_ADDR", "") if self.request is not None else ""
+        throttle = SignInThrottle(self.cleaned_data.get("username", ""), address)
+        if not throttle.admits():
+            raise forms.ValidationError(
+                "Too many wrong passwords. Wait five minutes, then try again.", code="throttled"
+            )
+        cleaned: dict[str, Any] = super().clean()
+        throttle.reopen()
+        return cleaned
+
+
+class AdminSignInForm(_Throttled, AdminAuthenticationForm):
+    """Of Django's own admin pages."""
+
+
+class SignInForm(_Styled, _Throttled):
     error_messages = {  # noqa: RUF012 - Django's own attribute
         "invalid_login": "That name and password don't belong together. Both are case-sensitive. "
-        "If you forgot the password, your administrator can set a new one.",
+        "If you forgot the password, your administrator can give you a link to choose a new one.",
         "inactive": "This account is switched off. Ask your administrator.",
     }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["username"].label = "User name"
         self.style()
-
-    def clean(self) -> dict[str, Any]:
-        address = self.request.META.get("REMOTE_ADDR", "") if self.request is not None else ""
-        throttle = SignInThrottle(self.cleaned_data.get("username", ""), address)
-        if throttle.is_closed():
-            raise forms.ValidationError(
-                "Too many wrong passwords. Wait five minutes, then try again.", code="throttled"
-            )
-        try:
-            cleaned: dict[str, Any] = super().clean()
-        except forms.ValidationError:
-            throttle.note_failure()
-            raise
-        throttle.reopen()
-        return cleaned
 
 
 class PasswordForm(_Styled, PasswordChangeForm):

@@ -7,6 +7,7 @@ whole. Small bodies stay in memory and pass untouched.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import shutil
@@ -23,26 +24,35 @@ from django.core.handlers.asgi import ASGIRequest
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 
 from accounts.authentication import user_of
-from accounts.models import Scope
+from accounts.models import Scope, User
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+Answer = tuple[HTTPStatus, str]
+Welcome = Callable[[User, str, int | None], Answer | None]
+"""Why this person's upload to this path, of so many bytes (None: it does not say), is not wanted."""
 
 HEADROOM = 64 * 1024**2
 """bytes of the disk that an upload leaves free: a full disk also stops Run logs"""
 LOOK_EVERY = 64 * 1024**2
 """bytes of a body between two looks at the disk: several may come at once"""
+PATIENCE, PIECE = 60.0, 64 * 1024
+"""seconds in which so many bytes more must come: one that stands still keeps what came on the disk"""
 UPLOADS = ("/api/v1/tasks/", "/api/v1/datasets/")
 """Where large bodies are welcome, by PUT."""
 
 
 class UploadGate:
-    """ASGI middleware for HTTP: who may send how much. Around everything else."""
+    """ASGI middleware for HTTP: who may send how much. Around everything else.
 
-    def __init__(self, application: Application) -> None:
+    `welcome` is asked whether somebody may upload there before a byte is stored. Reads the database.
+    """
+
+    def __init__(self, application: Application, welcome: Welcome) -> None:
         self._application = application
+        self._welcome = welcome
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         length = _announced(scope) if scope["type"] == "http" else 0
@@ -50,44 +60,64 @@ class UploadGate:
         if length is not None and length <= small:
             await self._application(scope, receive, send)
             return
-        refusal = await _refusal(scope, length)
+        refusal = await _refusal(scope, length, self._welcome)
         if refusal is not None:
             await _answer(send, *refusal)
             return
         limit = settings.RCLUSTER_UPLOAD_LIMIT if _is_upload(scope) else small
         metered = _Meter(receive, send, limit)
         await self._application(scope, metered.receive, metered.send)
-        if metered.exceeded:
-            await _answer(send, *(_full() if metered.full else _too_large(limit)))
+        if metered.refusal is not None:
+            await _answer(send, *metered.refusal)
 
 
 class _Meter:
-    """Counts a body whose length was not announced; past the limit the application sees its
+    """Counts a body while it comes; if it is too much, or stands still, the application sees its
     client gone, and what it would still say is dropped."""
 
     def __init__(self, receive: Receive, send: Send, limit: int) -> None:
         self._receive = receive
         self._send = send
-        self._left = limit
+        self._limit = limit
+        self._size = 0
         self._unlooked = 0
-        self.exceeded = False
-        self.full = False
+        self._piece = 0
+        self._deadline: float | None = asyncio.get_running_loop().time() + PATIENCE
+        """None: all is there"""
+        self.refusal: Answer | None = None
+        """why the rest was not read"""
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
+        except TimeoutError:
+            self.refusal = _stands_still()
+        else:
+            self._count(message)
+            if self.refusal is None:
+                return message
+        return {"type": "http.disconnect"}
+
+    def _count(self, message: Message) -> None:
         length = len(message.get("body", b""))
-        self._left -= length
+        self._size += length
         self._unlooked += length
-        if self._unlooked > LOOK_EVERY:
+        self._piece += length
+        if not message.get("more_body", False):
+            self._deadline = None
+        elif self._piece >= PIECE:
+            self._piece = 0
+            self._deadline = asyncio.get_running_loop().time() + PATIENCE
+        if self._size > self._limit:
+            self.refusal = _too_large(self._limit)
+        elif self._unlooked > LOOK_EVERY:
             self._unlooked = 0
-            self.full = _free() < HEADROOM
-        if self._left < 0 or self.full:
-            self.exceeded = True
-            return {"type": "http.disconnect"}
-        return message
+            if _free() < HEADROOM:
+                self.refusal = _full()
 
     async def send(self, message: Message) -> None:
-        if not self.exceeded:
+        if self.refusal is None:
             await self._send(message)
 
 
@@ -107,20 +137,16 @@ def _is_upload(scope: MutableMapping[str, Any]) -> bool:
 
 
 async def _refusal(
-    scope: MutableMapping[str, Any], length: int | None
-) -> tuple[HTTPStatus, str] | None:
+    scope: MutableMapping[str, Any], length: int | None, welcome: Welcome
+) -> Answer | None:
     """Why this large body is not welcome; None if it is."""
     if not _is_upload(scope):
         if length is None:
             return None
         return _too_large(settings.FILE_UPLOAD_MAX_MEMORY_SIZE)
-    refused: tuple[HTTPStatus, str] | None = await database_sync_to_async(_stranger)(scope)
-    if refused is not None:
+    refused: Answer | None = await database_sync_to_async(_unwanted)(scope, length, welcome)
+    if refused is not None or length is None:
         return refused
-    if length is None:
-        return None
-    if length > settings.RCLUSTER_UPLOAD_LIMIT:
-        return _too_large(settings.RCLUSTER_UPLOAD_LIMIT)
     return _full() if length + HEADROOM > _free() else None
 
 
@@ -128,31 +154,39 @@ def _free() -> int:
     return shutil.disk_usage(tempfile.gettempdir()).free
 
 
-def _full() -> tuple[HTTPStatus, str]:
+def _full() -> Answer:
     return (
         HTTPStatus.INSUFFICIENT_STORAGE,
         "The portal's disk for uploads is full: try again later, or tell your administrator.",
     )
 
 
-def _stranger(scope: MutableMapping[str, Any]) -> tuple[HTTPStatus, str] | None:
-    """Why this sender's files are not welcome; None if they are. The view checks rights and CSRF later."""
+def _stands_still() -> Answer:
+    return (HTTPStatus.REQUEST_TIMEOUT, "The upload came to a standstill: send it again.")
+
+
+def _unwanted(
+    scope: MutableMapping[str, Any], length: int | None, welcome: Welcome
+) -> Answer | None:
+    """Why this sender's file is not welcome; None if it is. The view asks again, and for CSRF."""
     request = ASGIRequest(scope, io.BytesIO())
     engine = import_module(settings.SESSION_ENGINE)
     request.session = engine.SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
     request.user = get_user(request)
     try:
-        known = user_of(request, Scope.FILES).is_authenticated
+        user = user_of(request, Scope.FILES)
     except AuthenticationFailed as error:
         return HTTPStatus.UNAUTHORIZED, str(error.detail)
     except PermissionDenied as error:
         return HTTPStatus.FORBIDDEN, str(error.detail)
-    if known:
-        return None
-    return HTTPStatus.UNAUTHORIZED, "Sign in, or send a token: Authorization: Bearer rct_..."
+    if not isinstance(user, User):
+        return HTTPStatus.UNAUTHORIZED, "Sign in, or send a token: Authorization: Bearer rct_..."
+    if length is not None and length > settings.RCLUSTER_UPLOAD_LIMIT:
+        return _too_large(settings.RCLUSTER_UPLOAD_LIMIT)
+    return welcome(user, str(scope["path"]), length)
 
 
-def _too_large(limit: int) -> tuple[HTTPStatus, str]:
+def _too_large(limit: int) -> Answer:
     return (
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         f"The request's body is larger than the limit of {limit} bytes.",

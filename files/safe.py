@@ -17,7 +17,7 @@ import fcntl
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -137,13 +137,15 @@ class SafeFolder:
         *,
         limit: int,
         condition: Condition | None = None,
+        grows: Callable[[int], None] | None = None,
     ) -> os.stat_result:
         """Put the bytes under the name at once and for good, or not at all; returns what is there now.
 
         Makes the folders above. Replaces a regular file and keeps its permissions; anything else
         in the way is UnsafePath. On the disk (fsync) when this returns. The condition is asked
         before the first chunk and again at the end; of several writers with the same condition
-        one gets through (on network storage that has no locks of folders, nearly always).
+        one gets through (on network storage that has no locks of folders, nearly always). `grows` is
+        told by how many bytes the folder grows when all have arrived, and may raise instead.
         """
         *above, name = self._at_least_one(relative)
         with self._folder(above, make=True) as folder:
@@ -159,6 +161,8 @@ class SafeFolder:
                     written = os.fstat(fd)
                 finally:
                     os.close(fd)
+                if grows is not None:
+                    grows(written.st_size - _size(folder, name))
                 with self._one_writer():
                     self._replaceable(folder, name, condition)
                     os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
@@ -362,6 +366,14 @@ class SafeFolder:
         if not parts:
             raise UnsafePath("Name a file or folder.")
         return parts
+
+
+def _size(folder: int, name: str) -> int:
+    """Bytes of the file of that name; 0 if there is none."""
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _pour(chunks: Iterable[bytes], fd: int, limit: int) -> int:

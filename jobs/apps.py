@@ -2,16 +2,20 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.db import transaction
-from django.db.models.signals import post_save
+from django.db.models.signals import post_delete, post_save
 
 
 class JobsConfig(AppConfig):
     name = "jobs"
 
     def ready(self) -> None:
-        from accounts.models import User
+        from django.contrib.sessions.models import Session
+
+        from accounts.models import ApiToken, User
 
         post_save.connect(_look_again, sender=User, dispatch_uid="jobs.look_again")
+        post_delete.connect(_revoked, sender=ApiToken, dispatch_uid="jobs.revoked")
+        post_delete.connect(_signed_out, sender=Session, dispatch_uid="jobs.signed_out")
 
 
 def _look_again(instance: Any, created: bool, update_fields: Any, **_: Any) -> None:
@@ -26,3 +30,19 @@ def _look_again(instance: Any, created: bool, update_fields: Any, **_: Any) -> N
     if created or (update_fields is not None and not matters & set(update_fields)):
         return
     transaction.on_commit(lambda: notify.access_changed([instance.pk]))
+
+
+def _revoked(instance: Any, **_: Any) -> None:
+    """What a token opened ends with it."""
+    from jobs import notify
+
+    transaction.on_commit(lambda: notify.access_changed([instance.user_id]))
+
+
+def _signed_out(instance: Any, **_: Any) -> None:
+    """So does what a session opened. It knows its person only inside."""
+    from jobs import notify
+
+    person = str(instance.get_decoded().get("_auth_user_id", ""))
+    if person.isdecimal():
+        transaction.on_commit(lambda: notify.access_changed([int(person)]))

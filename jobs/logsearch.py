@@ -10,6 +10,7 @@ import itertools
 import re
 import threading
 import time
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,8 +33,7 @@ OVERLAP = 8 * 1024
 AT_ONCE, PATIENCE = 2, 5.0
 """scans of a process at a time, so that nobody's search slows the logs of all; seconds in the queue"""
 
-_ESCAPE = rb"\x1b\[[0-?]*[ -/]*[@-~]"
-_escape = re.compile(_ESCAPE)
+_escape = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 _scans = threading.BoundedSemaphore(AT_ONCE)
 
 
@@ -213,28 +213,54 @@ def _excerpt(piece: bytes, at: int) -> str:
 
 
 def _finder(words: str) -> Callable[[bytes], Iterator[int]]:
-    """Where `words` begin in a piece of a log."""
+    """Where `words` begin in a piece of a log. Takes time with the piece's size alone, whatever it
+    holds: a pattern with something between all letters would take it times the words' length, and
+    hold up the whole process."""
     exact = words != words.lower()
-    tolerant = _tolerant(words, exact)
-    plain = words.encode() if exact or words.isascii() else None
+    wanted = words.encode()
+    forms = [] if exact else _forms(words)
+    for form, small in forms:
+        wanted = wanted.replace(form, small)
 
     def find(piece: bytes) -> Iterator[int]:
-        if plain is None or b"\x1b" in piece:
-            yield from (match.start() for match in tolerant.finditer(piece))
-            return
-        text = piece if exact else piece.lower()
-        at = text.find(plain)
+        text, place = _without_colours(piece)
+        if not exact:
+            text = text.lower()
+        for form, small in forms:
+            text = text.replace(form, small)
+        at = text.find(wanted)
         while at >= 0:
-            yield at
-            at = text.find(plain, at + len(plain))
+            yield place(at)
+            at = text.find(wanted, at + len(wanted))
 
     return find
 
 
-def _tolerant(words: str, exact: bool) -> re.Pattern[bytes]:
-    """Any letter's case, unless `exact`, and colours between the letters."""
-    letters = []
-    for letter in words:
-        forms = {letter} if exact else {letter, letter.lower(), letter.upper()}
-        letters.append(b"(?:%b)" % b"|".join(re.escape(form.encode()) for form in sorted(forms)))
-    return re.compile((b"(?:" + _ESCAPE + b")*").join(letters))
+def _forms(words: str) -> list[tuple[bytes, bytes]]:
+    """What is taken for the same letter beyond ASCII, each as many bytes, so that no place moves: Ä and
+    ä, ß and ss."""
+    pairs = set()
+    for letter in filter(lambda each: not each.isascii(), words):
+        capital, small = letter.upper(), letter.upper().lower()
+        pairs |= {(form.encode(), small.encode()) for form in (capital, letter) if form != small}
+    return sorted((form, small) for form, small in pairs if len(form) == len(small))
+
+
+def _without_colours(piece: bytes) -> tuple[bytes, Callable[[int], int]]:
+    """The piece as it is read, and where in the piece each byte of that lies."""
+    if b"\x1b" not in piece:
+        return piece, lambda at: at
+    kept: list[bytes] = []
+    ends: list[int] = []  # of what is kept, in the text
+    removed: list[int] = []  # bytes of colours until there
+    begin = size = gone = 0
+    for colour in _escape.finditer(piece):
+        kept.append(piece[begin : colour.start()])
+        size += colour.start() - begin
+        ends.append(size)
+        removed.append(gone)
+        gone += colour.end() - colour.start()
+        begin = colour.end()
+    kept.append(piece[begin:])
+    removed.append(gone)
+    return b"".join(kept), lambda at: at + removed[bisect_right(ends, at)]

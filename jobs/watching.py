@@ -18,7 +18,7 @@ import contextvars
 import logging
 import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import TypeVar
@@ -29,6 +29,7 @@ from django.db import connection
 from redis.exceptions import RedisError
 
 from jobs import notify, runlog
+from jobs.allowing import while_allowed
 from jobs.events import Bytes, End, Event, Reset, Skip, State, Storage
 from jobs.models import Run
 from jobs.states import RunState
@@ -72,10 +73,16 @@ async def follow(
         await watched.leave()
 
 
-async def log_bytes(run: str, *, attempt: int, offset: int) -> AsyncGenerator[bytes, None]:
-    """The log as it grows, until the Run ends, or another attempt begins after the first byte."""
+async def log_bytes(
+    run: str, *, attempt: int, offset: int, allowed: Callable[[], Awaitable[bool]] | None = None
+) -> AsyncGenerator[bytes, None]:
+    """The log as it grows, until the Run ends, or another attempt begins after the first byte; or until
+    `allowed`, which is asked now and then, says that whoever reads it may not any more."""
     begun = False
-    async with aclosing(follow(run, attempt=attempt, offset=offset)) as events:
+    following = follow(run, attempt=attempt, offset=offset)
+    if allowed is not None:
+        following = while_allowed(following, allowed)
+    async with aclosing(following) as events:
         async for event in events:
             if isinstance(event, Bytes):
                 begun = True

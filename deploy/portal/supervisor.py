@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shlex
 import signal
 import subprocess
@@ -24,6 +25,8 @@ START = 15.0
 """seconds for supervisord to answer"""
 STOP = 60.0
 """seconds for all processes to end"""
+DESCRIPTORS = 8192
+"""supervisord closes each of them whenever it starts a process, so not many more"""
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ def configuration(place: Place) -> str:
         f"childlogdir={_plain(place.logs)}",
         f"directory={_plain(place.clone)}",
         "umask=027",
-        "minfds=1024",
+        f"minfds={_descriptors()}",
         "nocleanup=true",
         *(["user=root"] if root else []),
     ]
@@ -171,6 +174,11 @@ def configuration(place: Place) -> str:
             "stdout_logfile_backups=3",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _descriptors() -> int:
+    """Open files and sockets of each process: every page that looks at a Run holds one or two."""
+    return min(DESCRIPTORS, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 
 
 def _plain(value: object) -> str:

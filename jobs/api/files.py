@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -143,7 +144,7 @@ class FilesView(ApiView):
         services.files_grew(self.found, count)
 
     def check_quota(self, request: HttpRequest, before: int) -> None:
-        """Refuse what would be more than the owner may fill. `before`: bytes that it replaces."""
+        """Refuse now what would be more than the owner may fill. `before`: bytes that it replaces."""
         more = int(request.META.get("CONTENT_LENGTH") or 0) - before
         if more < 0:
             return
@@ -151,6 +152,30 @@ class FilesView(ApiView):
             services.refuse_beyond_quota(self.owner(), more, asked_by=self.user)
         except services.Refused as refused:
             raise Problem(HTTPStatus.INSUFFICIENT_STORAGE, str(refused)) from None
+
+    @contextlib.contextmanager
+    def counted(self) -> Iterator[Callable[[int], None]]:
+        """For SafeFolder.put: counts the bytes that have arrived, then looks whether they are too
+        many. In this order, or of uploads side by side each would find the room that is there for
+        one; and only now, or one that does not announce its length would find no limit at all."""
+        counted = 0
+
+        def grows(count: int) -> None:
+            nonlocal counted
+            self.grew(count)
+            counted = count
+            if count > 0:
+                try:
+                    services.refuse_if_over_quota(self.owner(), asked_by=self.user)
+                except services.Refused as refused:
+                    raise Problem(HTTPStatus.INSUFFICIENT_STORAGE, str(refused)) from None
+
+        try:
+            yield grows
+        except BaseException:
+            if counted:
+                self.grew(-counted)
+            raise
 
     def listing(self, path: str) -> Response:
         folder = self.folder()
@@ -269,17 +294,18 @@ class File(FilesView):
         with file_problems(path):
             new = not exists(folder, path)
             try:
-                written = folder.put(
-                    path,
-                    _chunks(request._request),
-                    limit=settings.RCLUSTER_UPLOAD_LIMIT,
-                    condition=unchanged,
-                )
+                with self.counted() as grows:
+                    written = folder.put(
+                        path,
+                        _chunks(request._request),
+                        limit=settings.RCLUSTER_UPLOAD_LIMIT,
+                        condition=unchanged,
+                        grows=grows,
+                    )
             except Changed as changed:
                 raise Problem(HTTPStatus.PRECONDITION_FAILED, str(changed)) from None
             name = path.rpartition("/")[2]
             response = self.made(entry_of(name, path, written), new=new)
-        self.grew(written.st_size - before)
         response["ETag"] = etag_of(written)
         return response
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing
 from http import HTTPStatus
 
+from channels.db import database_sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -14,6 +17,9 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
+from accounts import crowds
+from accounts.models import ApiToken
+from accounts.standing import standing_of
 from files import serving
 from files.serving import Part, UnsatisfiableRange
 from jobs import runlog, watching
@@ -75,18 +81,45 @@ class RunLog(ApiView):
             raise Problem(
                 HTTPStatus.NOT_IMPLEMENTED, "This server can't follow: leave out follow=1."
             )
+        if crowds.is_full(self.user.pk):
+            raise Problem(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"You follow {crowds.MOST} logs already: let some of them end first.",
+                headers={"Retry-After": "60"},
+            )
         if self.request.method == "HEAD":
             response: HttpResponseBase = HttpResponse()
         else:
             # Following starts when the body is read, in the server's event loop; the attempt is
             # the one named in the header, or the first if there was none yet.
             response = StreamingHttpResponse(
-                watching.log_bytes(run.public_id, attempt=run.attempt, offset=offset)
+                _one_of_few(
+                    self.user.pk,
+                    watching.log_bytes(
+                        run.public_id,
+                        attempt=run.attempt,
+                        offset=offset,
+                        allowed=self._still_allowed(run),
+                    ),
+                )
             )
         response["X-RCluster-Offset"] = str(offset)
         # nginx would otherwise hold lines back until its buffer is full.
         response["X-Accel-Buffering"] = "no"
         return response
+
+    def _still_allowed(self, run: Run) -> Callable[[], Awaitable[bool]]:
+        """Asks whether who sent this request might send it now."""
+        token = self.request.auth if isinstance(self.request.auth, ApiToken) else None
+        session = getattr(self.request._request, "session", None)
+        standing = standing_of(self.user, token=token, session=session)
+
+        def look() -> bool:
+            user = standing.person()
+            return user is not None and Run.objects.visible_to(user).filter(pk=run.pk).exists()
+
+        ask: Callable[[], Awaitable[bool]] = database_sync_to_async(look)
+        return ask
 
     def _so_far(self, request: Request, run: Run, attempt: int, offset: int) -> HttpResponseBase:
         try:
@@ -123,6 +156,14 @@ class RunLog(ApiView):
             response.status_code = HTTPStatus.PARTIAL_CONTENT
             response["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{size}"
         return response
+
+
+async def _one_of_few(user_pk: int, body: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    """The same, counted for as long as it is read; nothing where there are too many by now."""
+    async with aclosing(body):
+        with contextlib.suppress(crowds.TooManyOpen), crowds.one_of_few(user_pk):
+            async for piece in body:
+                yield piece
 
 
 def _read(run: str, attempt: int, part: Part, offset: int) -> bytes:

@@ -45,7 +45,7 @@ class Problem(exceptions.APIException):
 
 def problem_details(error: Exception, context: dict[str, Any]) -> Response | None:
     """REST framework's exception handler. None: a defect of ours, answered and logged as 500."""
-    problem = _as_problem(error)
+    problem = as_problem(error)
     if problem is None:
         return None
     set_rollback()
@@ -98,7 +98,8 @@ def full_disk() -> Problem:
     )
 
 
-def _as_problem(error: Exception) -> Problem | None:
+def as_problem(error: Exception) -> Problem | None:
+    """What is told of it; None: it is a defect of ours."""
     match error:
         case Problem():
             return error

@@ -100,6 +100,13 @@ def refuse_beyond(user: User, count: int, *, asked_by: User | None = None) -> No
         )
 
 
+def refuse_if_over(user: User, *, asked_by: User | None = None) -> None:
+    """For bytes that are counted already: raises Refused if the person now fills more than they may."""
+    limited = _limited(user)
+    if limited is not None and limited.quota is not None and limited.used > limited.quota:
+        raise Refused(_full(limited, user, asked_by))
+
+
 def _limited(user: User) -> Storage | None:
     """None, after one query, for those without a quota."""
     quota = UserLimits.of(user).max_storage

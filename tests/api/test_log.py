@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 from channels.db import database_sync_to_async
+from django.contrib.sessions.models import Session
 from django.test import AsyncClient, Client
 
-from accounts.models import User
+from accounts.models import ApiToken, User
 from files.safe import SafeFolder
-from jobs import attempts, runlog, watching
-from jobs.models import Run, Task
+from jobs import allowing, attempts, runlog, services, watching
+from jobs.models import Role, Run, Task
 from jobs.states import ACTIVE, RunState
 from jobs.transitions import advance
 from rcluster_site.handler import Handler
-from tests.factories import PASSWORD, make_run, make_token
+from tests.factories import PASSWORD, make_run, make_token, make_user
 from tests.waiting import until
 
 CONTENT = bytes(range(256)) * 20 + b"\x1b[31mred\x1b[0m 10%\r100%\r\n\xff\xfe"
@@ -230,3 +231,36 @@ async def test_a_client_that_goes_away_ends_the_following(
         await asyncio.to_thread(
             until, lambda: run.public_id not in watchers, "the watcher to be given up"
         )
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("by", ["token", "session"])
+@pytest.mark.parametrize("end", ["credential", "membership"])
+async def test_following_ends_with_the_right_to_it(
+    transactional_db: None, task: Task, monkeypatch: pytest.MonkeyPatch, by: str, end: str
+) -> None:
+    """A script may follow for days: by then its token is revoked, or the Task taken back."""
+    monkeypatch.setattr(allowing, "LOOK_EVERY", 0.05)
+    run = await database_sync_to_async(make_run)(task, state=RunState.RUNNING)
+    write_log(run, b"so far")
+    member = await database_sync_to_async(make_user)("member")
+    share = {"user": task.owner, "task": task, "person": member}
+    await database_sync_to_async(services.share_task)(**share, role=Role.VIEWER)
+    client = AsyncClient()
+    if by == "token":
+        token = await database_sync_to_async(make_token)(member)
+    else:
+        token = ""
+        assert await database_sync_to_async(client.login)(username="member", password=PASSWORD)
+    headers = {"Authorization": f"Bearer {token}"} if by == "token" else {}
+    address = f"/api/v1/runs/{run.public_id}/log?follow=1"
+    response: Any = await client.get(address, headers=headers)
+    body = aiter(response.streaming_content)
+    assert await anext(body) == b"so far"
+    if end == "membership":
+        await database_sync_to_async(services.unshare_task)(**share)
+    elif by == "token":
+        await ApiToken.objects.filter(user=member).adelete()
+    else:
+        await Session.objects.all().adelete()
+    assert await anext(body, None) is None

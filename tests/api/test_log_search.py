@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -95,6 +96,30 @@ def test_colours_and_bytes_that_are_no_text_hide_nothing(run: Run, search: Searc
     write_log(run, content)
     assert search("error") == [content.index(b"Er")]
     assert search("(50%) [a]") == [content.index(b"(50")]
+
+
+def test_a_match_of_another_alphabet_in_colours_has_its_own_place(run: Run, search: Search) -> None:
+    content = "\x1b[1m\x1b[31mŽ\x1b[0mluťoučký ŽLUŤ\x1b[m straße STRASSE\n".encode()
+    write_log(run, content)
+    assert search("žluť") == [content.index("Ž".encode()), content.index("ŽL".encode())]
+    assert search("straße") == [content.index("straße".encode()), content.index(b"STRASSE")]
+    assert search("Straße") == []
+
+
+@pytest.mark.parametrize("letter", ["a", "\x1b[m", "a\x1b[m", "a\x1b[0", "ä", "\x1b["], ids=ascii)
+@pytest.mark.parametrize("words", ["a" * 199 + "b", "ä" * 199 + "b"], ids=["a", "ä"])
+def test_no_log_makes_a_search_slow(letter: str, words: str) -> None:
+    """As long as a piece is large, however its bytes repeat: it holds the process's only lock."""
+    find = logsearch._finder(words)
+
+    def seconds(piece: bytes) -> float:
+        begun = time.process_time()
+        assert list(find(piece)) == []
+        return time.process_time() - begun
+
+    usual = min(seconds(b"0123456789 words\x1b[m\n" * 25_000) for _ in range(3))
+    repeated = letter.encode() * (512 * 1024 // len(letter.encode()))
+    assert min(seconds(repeated + b"\x1b[m") for _ in range(3)) < 20 * usual + 0.1
 
 
 def test_a_match_is_shown_with_its_line(api: Client, run: Run) -> None:

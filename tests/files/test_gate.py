@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, MutableMapping
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -11,8 +13,9 @@ from channels.db import database_sync_to_async
 from django.test import Client
 from pytest_django.fixtures import Settings
 
+from accounts.models import User
 from files import gate
-from files.gate import UploadGate
+from files.gate import UploadGate, Welcome
 from tests.factories import PASSWORD, make_token, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,14 +49,27 @@ def limits(settings: Settings) -> None:
     settings.RCLUSTER_UPLOAD_LIMIT = 1000
 
 
+def anywhere(user: User, path: str, length: int | None) -> None:
+    """Who is known may upload wherever they like."""
+
+
 async def ask(
-    size: int, *, method: str = "PUT", path: str = UPLOAD, chunked: bool = False, **headers: str
+    size: int,
+    *,
+    method: str = "PUT",
+    path: str = UPLOAD,
+    chunked: bool = False,
+    welcome: Welcome = anywhere,
+    stops_after: int | None = None,
+    **headers: str,
 ) -> tuple[int, Inner, dict[str, Any]]:
     """The status, what got through, and the problem that was told."""
 
     async def parts() -> AsyncIterator[MutableMapping[str, Any]]:
         left = size
         while left > 10:
+            if stops_after is not None and size - left >= stops_after:
+                await asyncio.get_running_loop().create_future()
             left -= 10
             yield {"type": "http.request", "body": b"x" * 10, "more_body": True}
         yield {"type": "http.request", "body": b"x" * left, "more_body": False}
@@ -66,7 +82,7 @@ async def ask(
 
     length = ("transfer_encoding", "chunked") if chunked else ("content_length", str(size))
     inner = Inner()
-    await UploadGate(inner)(
+    await UploadGate(inner, welcome)(
         {
             "type": "http",
             "method": method,
@@ -120,7 +136,7 @@ async def test_uploads_end_at_the_limit(token: str, chunked: bool) -> None:
 
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("header", [{}, {"authorization": "Bearer rct_wrong"}, {"cookie": "x=y"}])
-async def test_nobody_uploads_without_signing_in(chunked: bool, header: dict[str, str]) -> None:
+async def test_nobody_uploads_without_signing_in(chunked: bool, header: dict[str, Any]) -> None:
     status, inner, told = await ask(1000, chunked=chunked, **header)
     assert (status, inner.size) == (401, 0)
     assert told["detail"]
@@ -145,3 +161,31 @@ async def test_a_full_disk_is_said_before_anything_is_sent(
     status, inner, told = await ask(1000, authorization=token)
     assert (status, inner.size) == (507, 0)
     assert "full" in told["detail"]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_where_an_upload_is_not_wanted_none_of_it_is_read(token: str, chunked: bool) -> None:
+    asked: list[tuple[str, int | None]] = []
+
+    def nowhere(user: User, path: str, length: int | None) -> tuple[HTTPStatus, str]:
+        asked.append((path, length))
+        return HTTPStatus.NOT_FOUND, "There is nothing here for you."
+
+    status, inner, told = await ask(1000, chunked=chunked, welcome=nowhere, authorization=token)
+    assert (status, inner.size, told["status"]) == (404, 0, 404)
+    assert asked == [(UPLOAD, None if chunked else 1000)]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_an_upload_that_stands_still_is_given_up(
+    token: str, chunked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has come would keep lying on the disk. One that goes on may take as long as it likes."""
+    monkeypatch.setattr(gate, "PATIENCE", 0.05)
+    status, inner, told = await ask(1000, chunked=chunked, stops_after=500, authorization=token)
+    assert (status, inner.size, inner.gone) == (408, 500, True)
+    assert "standstill" in told["detail"]
+    monkeypatch.setattr(gate, "PIECE", 100)
+    status, inner, _ = await ask(1000, chunked=chunked, authorization=token)
+    assert (status, inner.size) == (200, 1000)

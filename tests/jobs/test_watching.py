@@ -8,8 +8,9 @@ from contextlib import aclosing
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import Error as DbError
 
-from jobs import attempts, watching
+from jobs import allowing, attempts, watching
 from jobs.events import Bytes, End, Event, Reset, Skip, State
 from jobs.models import Run
 from jobs.states import ACTIVE, RunState
@@ -143,6 +144,27 @@ async def test_log_bytes_is_the_file(run: Run) -> None:
                 yield chunk
 
     assert b"".join([chunk async for chunk in read()]) == b" binary \r\n"
+
+
+async def test_following_ends_once_it_is_no_longer_allowed_also_in_silence(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allowing, "LOOK_EVERY", 0.05)
+    asked: list[bool] = []
+
+    async def allowed() -> bool:
+        if len(asked) == 1:
+            asked.append(True)
+            raise DbError("away")  # neither yes nor no
+        asked.append(len(asked) < 4)
+        return asked[-1]
+
+    append(run, b"so far")
+    following = watching.log_bytes(run.public_id, attempt=0, offset=0, allowed=allowed)
+    async with asyncio.timeout(15):
+        assert b"".join([chunk async for chunk in following]) == b"so far"
+    assert asked == [True, True, True, True, False]
+    assert run.public_id not in watching._by_loop[asyncio.get_running_loop()]
 
 
 async def test_who_may_skip_goes_on_near_the_end_of_a_log_that_is_far_ahead(run: Run) -> None:
