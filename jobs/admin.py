@@ -107,7 +107,8 @@ class SiteAdmin(ReadOnly[Site]):
 
 
 @admin.register(UserLimits)
-class UserLimitsAdmin(admin.ModelAdmin[UserLimits]):
+class UserLimitsAdmin(ReadOnly[UserLimits]):
+    """To look at: they are set on the administrators' own pages, which say in the log what changed."""
+
     list_display = ("__str__", "max_running", "max_queued", "max_cpus", "share")
     list_select_related = ("user",)
-    autocomplete_fields = ("user",)

@@ -88,3 +88,9 @@ def sweep_audit() -> None:
 def check_environments() -> None:
     """At night: is what the Environments' names stand for today still sound?"""
     environments.check_all_environments()
+
+
+@shared_task
+def check_new_environments() -> None:
+    """In a quiet minute: those that were never checked, as the first one of a new portal."""
+    environments.check_new_environments()

@@ -7,6 +7,7 @@ before any conftest.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -18,3 +19,8 @@ os.environ["RCLUSTER_SECRET_KEY"] = "only-for-tests"
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rcluster_site.settings")
 for _name in ("RCLUSTER_STORAGE", "RCLUSTER_REDIS_SOCKET", "RCLUSTER_BACKEND"):
     os.environ.pop(_name, None)
+
+
+def pytest_unconfigure() -> None:
+    """Nothing stays behind: not on the machines of those who run the tests all day."""
+    shutil.rmtree(HOME, ignore_errors=True)

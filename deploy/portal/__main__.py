@@ -21,6 +21,8 @@ R-Cluster: a team's web portal for running R on a pool of machines.
                                     mesos or auto
   ./rcluster down                   stop the portal; Runs go on
   ./rcluster status                 processes, address, Runs; exit status 0 only if all is well
+  ./rcluster password [USER]        a link to choose a new password, for who is locked out;
+                                    no USER: the first administrator
 
   ./rcluster test [WHAT]            fast | all | browser | chaos | mesos | nfs   (no word: all)
                                     chaos [--seconds N] [--seed N] [--backend NAME]
@@ -88,6 +90,14 @@ def _status(arguments: list[str]) -> int:
     return status.show(_place())
 
 
+def _password(arguments: list[str]) -> int:
+    from deploy.portal import password
+
+    username = arguments.pop(0) if arguments else ""
+    _nothing_left("password", arguments if not username.startswith("-") else [username])
+    return password.link(_place(), username)
+
+
 def _test(arguments: list[str]) -> int:
     from deploy.portal import tests
 
@@ -144,6 +154,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "up": _up,
     "down": _down,
     "status": _status,
+    "password": _password,
     "test": _test,
     "mesos-lab": _mesos_lab,
     "lint": _lint,

@@ -14,6 +14,7 @@ import "@/styles/commands.css";
 import "@/styles/environments.css";
 import "@/styles/run.css";
 import "@/styles/manage.css";
+import "@/styles/palette.css";
 import htmx from "htmx.org";
 import { Idiomorph } from "idiomorph";
 import { csrfToken } from "@/lib/api";
@@ -22,6 +23,7 @@ import * as clock from "@/lib/clock";
 import { h } from "@/lib/dom";
 import * as keys from "@/lib/keys";
 import * as live from "@/lib/live";
+import * as palette from "@/lib/palette";
 import { dismiss } from "@/lib/notices";
 import * as theme from "@/lib/theme";
 import { toast } from "@/lib/toast";
@@ -31,7 +33,14 @@ htmx.defineExtension("morph", {
   isInlineSwap: (style: string) => style === "morph:outerHTML",
   handleSwap: (style: string, target: Node, fragment: Node) => {
     if (style !== "morph:innerHTML" && style !== "morph:outerHTML") return false;
-    const morphed = Idiomorph.morph(target, [...fragment.childNodes], { morphStyle: style === "morph:outerHTML" ? "outerHTML" : "innerHTML" });
+    const morphed = Idiomorph.morph(target, [...fragment.childNodes], {
+      morphStyle: style === "morph:outerHTML" ? "outerHTML" : "innerHTML",
+      callbacks: {
+        // What the person opened stays open, with what was fetched into it.
+        beforeAttributeUpdated: (name, element) => !(name === "open" && element instanceof HTMLDetailsElement),
+        beforeNodeMorphed: (old) => !(old instanceof HTMLElement && old.matches("[data-fetched]") && old.hasChildNodes()),
+      },
+    });
     // Only stylesheets in a <head> would make it wait, and a part of a page has none.
     return Array.isArray(morphed) ? morphed : [];
   },
@@ -63,6 +72,7 @@ document.addEventListener("click", (event) => {
   if (!(event.target instanceof Element)) return;
   if (event.target.closest("[data-theme-toggle]")) toast(theme.toggle(), { lasts: 2000 });
   if (event.target.closest("[data-show-shortcuts]")) keys.show();
+  if (event.target.closest("[data-open-palette]")) palette.open();
   event.target.closest("[data-dismiss]")?.closest(".toast")?.remove();
   const notice = event.target.closest<HTMLElement>("[data-dismiss-notice]");
   if (notice) dismiss(notice);
@@ -88,6 +98,7 @@ const newTask = document.querySelector<HTMLAnchorElement>('[data-key="n"]');
 if (newTask) keys.on("n", "New Task", () => { newTask.click(); });
 const searchField = document.querySelector<HTMLInputElement>('input[data-key="/"]');
 if (searchField) keys.on("/", "Search", () => { searchField.focus(); });
-keys.on("?", "This list", keys.show);
+if (document.body.dataset["username"]) keys.on(keys.OPENS_PALETTE, "Go to a Task, a page or a command", palette.open);
+keys.on("?", "Keyboard shortcuts", keys.show);
 clock.start();
 live.start();

@@ -8,6 +8,7 @@ import { LogIsland, type LogOf } from "@/log/island";
 function showLog(box: HTMLElement): void {
   let last = "";
   const island = new LogIsland(box, {
+    task: box.dataset["task"] ?? "",
     state: (event) => {
       // The log's own socket is first to know; the page's parts refresh on it like on any change.
       const now = [event.state, event.reason, event.explanation, event.cancelling].join("|");

@@ -14,6 +14,7 @@ import { Files } from "@/console/files";
 import { type ConsoleData, type RunJson, splitPath } from "@/console/model";
 import { RunPanel } from "@/console/runpanel";
 import * as splitter from "@/console/splitter";
+import * as standing from "@/console/standing";
 import { WordsError } from "@/console/words";
 
 const data = pageData("console-data") as ConsoleData;
@@ -28,6 +29,7 @@ let submitting = false;
 // The output of one Run
 
 const output = new LogIsland(need(document, "#output"), {
+  task: data.page,
   state: (event) => {
     if (event.run !== shown?.run) return;
     runPart("#output [data-headline]", "headline");
@@ -46,8 +48,15 @@ const output = new LogIsland(need(document, "#output"), {
 function runPart(target: string, part: string): void {
   if (!shown) return;
   const source = need(document, target);
-  void htmx.ajax("get", `${data.page}runs/${shown.run}/?part=${part}`, { source, target: source, swap: "innerHTML" });
+  void htmx.ajax("get", `${data.page}runs/${shown.run}/?part=${part}`, { source, target: source, swap: "morph:innerHTML" });
 }
+
+// What comes when another Run is shown by now is not of that one.
+document.body.addEventListener("htmx:beforeSwap", (event) => {
+  const { detail } = event as CustomEvent<{ shouldSwap: boolean; pathInfo: { requestPath: string } }>;
+  const of = /\/runs\/([0-9a-z]+)\/\?part=/.exec(detail.pathInfo.requestPath)?.[1];
+  if (of && of !== shown?.run) detail.shouldSwap = false;
+});
 
 function showCancel(state: "" | "running" | "stopping"): void {
   cancelButton.hidden = !state || !data.mayEdit;
@@ -198,8 +207,29 @@ const files: Files = new Files(
   },
 );
 
+/** What R named in the output. */
+async function openSource(full: string, line: number, call: string): Promise<void> {
+  const wanted = splitPath(full);
+  if (!wanted) return;
+  const name = wanted.path.split("/").at(-1) ?? wanted.path;
+  showTab("code");
+  await documents.show(wanted.area, files.has(wanted.area, wanted.path) ?? { name, path: wanted.path, size: 0 });
+  if (line) documents.goTo(full, line);
+  if (!call) return;
+  const lines = documents.goToCall(full, call);
+  if (lines?.length === 0) toast(`R names no line here, and ${wanted.path} has no line with “${call}”.`);
+  else if (lines && lines.length > 1) toast(`${lines.length} lines have “${call}”; this is the first.`);
+}
+
 function openFirst(): void {
-  const wanted = splitPath(new URLSearchParams(location.search).get("file") ?? "");
+  const asked = new URLSearchParams(location.search);
+  const wanted = splitPath(asked.get("file") ?? "");
+  const line = Number(asked.get("line") ?? 0);
+  const call = asked.get("call") ?? "";
+  if (wanted && (line > 0 || call)) {
+    void openSource(`${wanted.area}/${wanted.path}`, line, call);
+    return;
+  }
   if (wanted) {
     const name = wanted.path.split("/").at(-1) ?? wanted.path;
     void documents.show(wanted.area, files.has(wanted.area, wanted.path) ?? { name, path: wanted.path, size: wanted.path.includes("/") ? 0 : -1 });
@@ -254,6 +284,12 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     void openRun(item.dataset["run"] ?? "", "push");
   }
+  const source = event.target.closest<HTMLElement>("#output [data-source]");
+  if (source && !(event.ctrlKey || event.metaKey || event.shiftKey)) {
+    event.preventDefault();
+    const { source: full = "", line = "0", call = "" } = source.dataset;
+    void openSource(full, Number(line), call);
+  }
   const file = splitPath(event.target.closest<HTMLElement>("[data-preview]")?.dataset["preview"] ?? "");
   if (file) {
     showTab("code");
@@ -272,6 +308,7 @@ document.addEventListener("rcluster:run", (event) => {
 });
 
 splitter.attach(need(document, "#splitter"), need(document, "#middle"));
+standing.watch(data.task, data.api, data.mayEdit);
 const commandLine = new CommandLine(need(document, "#commandline"), data.commands, data.newest, (command, lane) =>
   submit({ kind: "command", command, ...(lane ? { lane } : {}) }),
 );

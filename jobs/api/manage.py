@@ -34,9 +34,11 @@ from jobs.api.manage_fields import (
     LinkSerializer,
     NewAccountSerializer,
     NewAnnouncementSerializer,
+    SiteChangeSerializer,
+    SiteSerializer,
 )
-from jobs.models import Announcement, UserLimits
-from jobs.services import Refused, announcements, limits, people
+from jobs.models import Announcement, Site, UserLimits
+from jobs.services import Refused, announcements, change_site, limits, people
 from jobs.services.limits import NOTHING
 
 
@@ -294,6 +296,27 @@ class OneAnnouncement(ManageView):
         """Administrators: no page shows it any more. It stays in the list. Safe to repeat."""
         ended = announcements.end(by=self.user, announcement=self.announcement(announcement))
         return Response(AnnouncementSerializer(ended).data)
+
+
+class SiteSettings(ManageView):
+    @extend_schema(operation_id="site_settings", responses=SiteSerializer)
+    def get(self, request: Request) -> Response:
+        """Administrators: what is chosen for the whole portal, and how full its storage is."""
+        return Response(SiteSerializer(Site.load()).data)
+
+    @extend_schema(
+        operation_id="change_site_settings",
+        request=SiteChangeSerializer,
+        responses=SiteSerializer,
+    )
+    def patch(self, request: Request) -> Response:
+        """Administrators: change what is given. Tasks that are there stay as they are."""
+        asked = SiteChangeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        if "publishes_by_default" in asked.validated_data:
+            publishes = asked.validated_data["publishes_by_default"]
+            change_site(by=self.user, publishes_by_default=publishes)
+        return Response(SiteSerializer(Site.load()).data)
 
 
 def _query(name: str, description: str, kind: Any = str) -> OpenApiParameter:

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from accounts.audit import phrase
 from accounts.models import AuditEntry
 from jobs.api.fields import Cores, Flag, Strict, Text, Whole
-from jobs.models import Announcement, UserLimits
+from jobs.models import Announcement, Site, UserLimits
 from jobs.services.announcements import LONGEST
 
 _FAR = 2**62
@@ -58,6 +58,21 @@ class LimitsAnswerSerializer(serializers.Serializer[UserLimits]):
 
     def get_is_own(self, limits: UserLimits) -> bool:
         return limits.pk is not None and limits.user_id is not None
+
+
+class SiteSerializer(serializers.Serializer[Site]):
+    publishes_by_default = serializers.BooleanField(
+        help_text="the output of a new Task is published from the start"
+    )
+    backend = serializers.CharField(help_text="what new Runs start on")
+    storage_total = serializers.IntegerField(
+        allow_null=True, help_text="bytes; null: not known yet"
+    )
+    storage_free = serializers.IntegerField(allow_null=True, help_text="bytes; null: not known yet")
+
+
+class SiteChangeSerializer(Strict):
+    publishes_by_default = Flag(required=False)
 
 
 class PresentUseSerializer(serializers.Serializer[Any]):

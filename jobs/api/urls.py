@@ -34,6 +34,7 @@ from jobs.api.manage import (
     OneAccount,
     OneAnnouncement,
     PasswordLink,
+    SiteSettings,
     UsualLimits,
 )
 from jobs.api.members import People, TaskMembers, TaskOneMember
@@ -96,6 +97,7 @@ urlpatterns = [
     at("manage/limits", UsualLimits, "api-limits"),
     at("manage/announcements", Announcements, "api-announcements"),
     at("manage/announcements/<int:announcement>", OneAnnouncement, "api-announcement"),
+    at("manage/site", SiteSettings, "api-site"),
     at("manage/audit", Audit, "api-audit"),
     path("<any:rest>", Unknown.as_view(), name="api-unknown"),
 ]

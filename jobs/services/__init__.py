@@ -28,6 +28,7 @@ from jobs.services.environments import (
     change_environment,
     check_all_environments,
     check_environment,
+    check_new_environments,
     make_default,
     managed_environments,
     newer_image,
@@ -40,6 +41,7 @@ from jobs.services.publishing import publish, unpublish
 from jobs.services.quota import grew as files_grew
 from jobs.services.quota import over_quota, room_left
 from jobs.services.quota import refuse_beyond as refuse_beyond_quota
+from jobs.services.quota import refuse_if_over as refuse_if_over_quota
 from jobs.services.refused import Refused
 from jobs.services.rights import Forbidden, may_edit, may_manage, must_edit, must_manage, role_of
 from jobs.services.runs import (
@@ -59,6 +61,7 @@ from jobs.services.sharing import (
     transfer_task,
     unshare_task,
 )
+from jobs.services.site_settings import change_site
 from jobs.services.tasks import archive_task, create_task, unarchive_task, update_task
 
 __all__ = [
@@ -76,8 +79,10 @@ __all__ = [
     "cancel",
     "cancel_waiting",
     "change_environment",
+    "change_site",
     "check_all_environments",
     "check_environment",
+    "check_new_environments",
     "choose_datasets",
     "create_dataset",
     "create_task",
@@ -105,6 +110,7 @@ __all__ = [
     "publish",
     "purge_task",
     "refuse_beyond_quota",
+    "refuse_if_over_quota",
     "register_dataset",
     "restore_dataset",
     "restore_environment",

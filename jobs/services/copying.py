@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -48,6 +48,8 @@ STALE = timedelta(seconds=60)
 TELL_EVERY = 1.0
 """seconds between two notes of the progress"""
 MOST_ENTRIES = 1_000_000
+NAMED = 5
+"""paths of what was left out that a sentence names"""
 CHUNK = 1024**2
 
 
@@ -59,11 +61,14 @@ class _TimeOver(Exception):
     """The slice has had its time."""
 
 
-def duplicate_task(*, user: User, task: Task, name: str = "") -> Task:
+def duplicate_task(
+    *, user: User, task: Task, name: str = "", left_out: list[str] | None = None
+) -> Task:
     """A new Task of `user` with the settings, code and input of one that they may see.
 
     What is not copied by the return comes later: see TaskCopy. Datasets that the person may not use
-    are left out.
+    are left out, and so are links, special files and what the portal may not read: `left_out` gets
+    the paths of those that were met by the return ("code/link", "data/rivers").
     """
     needed = _size(task, seconds=AT_ONCE_SECONDS / 2)
     if needed is not None:
@@ -82,13 +87,17 @@ def duplicate_task(*, user: User, task: Task, name: str = "") -> Task:
     make_folders(new)
     with transaction.atomic():
         new.save()
-        new.datasets.set(Dataset.objects.visible_to(user).filter(tasks=task))
+        usable = Dataset.objects.visible_to(user).filter(tasks=task)
+        new.datasets.set(usable)
         # Not for the worker before this slice is over.
         TaskCopy.objects.create(
             task=new, source=task, bytes_total=needed, heard_at=timezone.now() + STALE
         )
         tell(user, Action.TASK_DUPLICATED, task, f"As “{new.name}” ({new.public_id}).")
-    if not _slice(new, seconds=AT_ONCE_SECONDS, largest=AT_ONCE_FILE):
+    missed: list[str] = [] if left_out is None else left_out
+    names = task.datasets.exclude(pk__in=usable).order_by("name").values_list("name", flat=True)
+    missed += [f"data/{each}" for each in names]
+    if not _slice(new, seconds=AT_ONCE_SECONDS, largest=AT_ONCE_FILE, missed=missed):
         notify.copy(new.public_id)
     return new
 
@@ -131,8 +140,11 @@ def try_copy_again(*, user: User, task: Task) -> None:
         notify.copy(task.public_id)
 
 
-def _slice(task: Task, *, seconds: float, largest: int | None) -> bool:
+def _slice(
+    task: Task, *, seconds: float, largest: int | None, missed: list[str] | None = None
+) -> bool:
     """Copy for about so long, and no file larger than `largest`. True: nothing is left to do.
+    `missed` gets what can't be copied.
 
     The row is ours; it is free again when this returns, and gone when all is there.
     """
@@ -140,7 +152,7 @@ def _slice(task: Task, *, seconds: float, largest: int | None) -> bool:
     if row is None:
         return True
     try:
-        copied = _Copying(task, row, seconds, largest).run()
+        copied = _Copying(task, row, seconds, largest, [] if missed is None else missed).run()
     except _TimeOver:
         copied = False
     except storage.StorageAway:
@@ -172,13 +184,17 @@ def _stopped(row: TaskCopy, error: Exception) -> bool:
 class _Copying:
     """One slice over all files, in order; those that are there already only count."""
 
-    def __init__(self, task: Task, row: TaskCopy, seconds: float, largest: int | None) -> None:
+    def __init__(
+        self, task: Task, row: TaskCopy, seconds: float, largest: int | None, missed: list[str]
+    ) -> None:
         self._task = task
+        self._missed = missed
         self._row = row
         self._until = time.monotonic() + seconds
         self._largest = largest
         self._told = time.monotonic()
         self._left_some = False
+        self._area = ""
 
     def run(self) -> bool:
         """True: all is there. Raises _TimeOver, _SourceGone, Refused (quota), OSError."""
@@ -192,6 +208,7 @@ class _Copying:
                 quota.refuse_beyond(self._task.owner, self._row.bytes_total)
         self._row.bytes_done = self._row.files_done = 0
         for area in AREAS:
+            self._area = area
             self._folder(
                 storage.area(source.public_id, area), storage.area(self._task.public_id, area), ""
             )
@@ -201,8 +218,11 @@ class _Copying:
     def _folder(self, source: SafeFolder, target: SafeFolder, path: str) -> None:
         try:
             entries = source.entries(path, limit=MOST_ENTRIES)
-        except (FileNotFoundError, UnsafePath, PermissionError):
-            # Gone meanwhile, or closed by a script: as if it were not there.
+        except FileNotFoundError:
+            # Gone meanwhile: as if it had not been there.
+            return
+        except (UnsafePath, PermissionError):
+            self._miss(path)
             return
         for entry in entries:
             if entry.kind == "folder":
@@ -210,6 +230,8 @@ class _Copying:
                 self._folder(source, target, entry.path)
             elif entry.kind == "file":
                 self._file(source, target, entry)
+            else:
+                self._miss(entry.path)
 
     def _file(self, source: SafeFolder, target: SafeFolder, entry: Entry) -> None:
         try:
@@ -224,11 +246,17 @@ class _Copying:
             try:
                 with source.open_read(entry.path) as file:
                     target.write(entry.path, self._chunks(file), limit=2**62)
-            except (FileNotFoundError, UnsafePath, PermissionError, FileTooLarge):
+            except FileNotFoundError:
+                return
+            except (UnsafePath, PermissionError, FileTooLarge):
+                self._miss(entry.path)
                 return
         else:
             self._row.bytes_done += there.size
         self._row.files_done += 1
+
+    def _miss(self, path: str) -> None:
+        self._missed.append(f"{self._area}/{path}" if path else self._area)
 
     def _chunks(self, file: BinaryIO) -> Iterator[bytes]:
         while chunk := file.read(CHUNK):
@@ -270,9 +298,23 @@ def _size(task: Task, *, seconds: float) -> int | None:
     return total
 
 
+def left_out_words(paths: Sequence[str]) -> str:
+    """What a duplicate lacks, in sentences; "" if nothing."""
+    if not paths:
+        return ""
+    shown = ", ".join(paths[:NAMED]) + (f" and {len(paths) - NAMED} more" if paths[NAMED:] else "")
+    return (
+        f"Not copied: {shown}. Links, special files, what the portal may not read and Datasets that "
+        "you may not use are left out."
+    )
+
+
 def words(row: TaskCopy) -> str:
     """How far it is, in a sentence."""
     if row.problem:
         return f"Copying its files stopped. {row.problem}"
     of = f" of {size(row.bytes_total)}" if row.bytes_total is not None else ""
-    return f"Its files are being copied: {size(row.bytes_done)}{of} are there."
+    return (
+        f"Its files are being copied: {size(row.bytes_done)}{of} are there. Links, special files and "
+        "what the portal may not read are left out."
+    )

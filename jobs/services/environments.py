@@ -178,23 +178,43 @@ def check_all_environments() -> int:
     In the name of whoever had the last check; safe to run twice.
     """
     lately = timezone.now() - NOT_AGAIN_WITHIN
-    begun = 0
-    for each in managed_environments().filter(
+    return sum(
+        _check_unasked(each)
+        for each in _in_use()
+        if each.check_run is None
+        or (each.check_run.is_final and each.check_run.created_at <= lately)
+    )
+
+
+def check_new_environments() -> int:
+    """Check those that nobody has ever checked: the first one is there before anything can run.
+
+    Only while nothing else waits or runs: on a small machine a person's first Run would wait for
+    it. Returns how many it began; safe to run twice.
+    """
+    if Run.objects.unfinished().exists():
+        return 0
+    return sum(_check_unasked(each) for each in _in_use().filter(check_run__isnull=True))
+
+
+def _in_use() -> QuerySet[Environment]:
+    return managed_environments().filter(
         retired_at__isnull=True, uses_image=Site.load().backend_has_images
-    ):
-        run = each.check_run
-        if run is not None and (not run.is_final or run.created_at > lately):
-            continue
-        user = _nightly_checker(run)
-        if user is None:
-            break
-        try:
-            with transaction.atomic():
-                _check(_locked(each), user)
-            begun += 1
-        except Refused as refused:
-            log.warning("The environment %s is not checked tonight: %s", each.slug, refused)
-    return begun
+    )
+
+
+def _check_unasked(environment: Environment) -> bool:
+    """Begin a check that no administrator asked for. No: nobody is there to own it, or not now."""
+    user = _nightly_checker(environment.check_run)
+    if user is None:
+        return False
+    try:
+        with transaction.atomic():
+            _check(_locked(environment), user)
+    except Refused as refused:
+        log.warning("The environment %s is not checked now: %s", environment.slug, refused)
+        return False
+    return True
 
 
 def managed_environments() -> QuerySet[Environment]:

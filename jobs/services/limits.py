@@ -64,17 +64,24 @@ def set_limits(*, by: User, person: User | None, limits: Mapping[str, Any]) -> U
     changes = {name: _checked(name, value) for name, value in limits.items()}
     with transaction.atomic():
         found = UserLimits.objects.select_for_update().filter(user=person).first()
-        found = found or UserLimits(user=person)
+        is_new = found is None
+        if found is None:
+            # What held until now: everybody's, for a person who had none of their own. Otherwise
+            # who gives somebody one limit would free them of all the others.
+            found = UserLimits(user=person)
+            usual = UserLimits.of(person) if person else found
+            for name in FIELDS:
+                setattr(found, name, getattr(usual, name))
         told = [
             f"{_NAMES[name]}: {_words(name, value)}"
             for name, value in changes.items()
-            if found.pk is None or getattr(found, name) != value
+            if getattr(found, name) != value
         ]
         for name, value in changes.items():
             setattr(found, name, value)
-        if told:
+        if told or is_new:
             found.save()
-            _note(by, person, ", ".join(told))
+            _note(by, person, ", ".join(told) or "as they were, of their own")
     return found
 
 
@@ -139,7 +146,7 @@ def _checked(name: str, value: Any) -> Any:
 def _words(name: str, value: Any) -> str:
     if value is None:
         return "no limit"
-    return size(value) if name in ("max_memory", "max_storage") else f"{value:g}"
+    return size(value) if name in ("max_memory", "max_storage") else f"{float(value):g}"
 
 
 def _note(by: User, person: User | None, detail: str) -> None:

@@ -30,6 +30,8 @@ FULLEST = 10
 class Waiting:
     """What somebody has in the queue."""
 
+    key: int
+    """of the person"""
     name: str
     runs: int
     cpus: float
@@ -41,6 +43,8 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Filled:
+    key: int
+    """of the person"""
     name: str
     storage: int
     """bytes"""
@@ -112,7 +116,7 @@ def _waiting() -> list[Waiting]:
     rows = (
         Run.objects.waiting()
         .order_by()
-        .values_list("submitted_by__username")
+        .values_list("submitted_by", "submitted_by__username")
         .annotate(
             runs=Count("pk"),
             all_cpus=Sum(Cast("cpus", FloatField())),
@@ -129,7 +133,7 @@ def _fullest() -> list[Filled]:
     names = dict(User.objects.filter(pk__in=[key for key, _ in most]).values_list("pk", "username"))
     top = max((each.storage for _, each in most), default=0)
     return [
-        Filled(names.get(key, "?"), each.storage, round(100 * each.storage / top))
+        Filled(key, names.get(key, "?"), each.storage, round(100 * each.storage / top))
         for key, each in most
         if each.storage
     ]

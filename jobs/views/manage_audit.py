@@ -20,7 +20,15 @@ from accounts.audit_search import AuditFilter
 from accounts.models import AuditEntry
 from jobs.views.guard import SignedInRequest, staff_only
 
-_KINDS = sorted({action.value.partition(".")[0] for action in Action})
+_KINDS = {
+    kind: [
+        (action.value, action.sentence.format("…"))
+        for action in Action
+        if action.value.partition(".")[0] == kind
+    ]
+    for kind in sorted({action.value.partition(".")[0] for action in Action})
+}
+"""what can be looked for: kind -> its actions, each with its key and how it reads in the log"""
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,6 @@ def audit_log(request: SignedInRequest) -> HttpResponse:
         "newest": query.urlencode() if before else None,
         "query": query.urlencode(),
         "kinds": _KINDS,
-        "actions": sorted(action.value for action in Action),
         "days": settings.RCLUSTER_AUDIT_DAYS,
         "is_filtered": any(typed.values()),
     }

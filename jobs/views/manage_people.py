@@ -140,6 +140,18 @@ def person_staff(request: SignedInRequest, person: int) -> HttpResponse:
 
 @staff_only
 @require_POST
+def person_mail(request: SignedInRequest, person: int) -> HttpResponse:
+    """Another mail address, or with an empty one, none."""
+
+    def act(found: User) -> str:
+        people.set_email(by=request.user, person=found, email=request.POST.get("email", ""))
+        return f"The mail address of {found} is {'saved' if found.email else 'removed'}."
+
+    return _act(request, person, act)
+
+
+@staff_only
+@require_POST
 def person_hand_over(request: SignedInRequest, person: int) -> HttpResponse:
     """Give all that they own to the person named in `to`."""
 
@@ -249,6 +261,7 @@ def _page(
         "lasts": people.link_lasts(),
         "errors": errors,
         "is_oneself": found.pk == request.user.pk,
+        "email": request.POST.get("email", "") if "email" in errors else found.email,
         "use": use,
         "own": own,
         "fields": list(_fields(own or usual or UserLimits(), use, request, errors)),

@@ -199,9 +199,11 @@ def task_archive(request: SignedInRequest, task: Task) -> HttpResponse:
 
 @_action("duplicate")
 def task_duplicate(request: SignedInRequest, task: Task) -> HttpResponse:
-    new = services.duplicate_task(
-        user=request.user, task=task, name=request.POST.get("name", "").strip()
-    )
+    left_out: list[str] = []
+    name = request.POST.get("name", "").strip()
+    new = services.duplicate_task(user=request.user, task=task, name=name, left_out=left_out)
+    if told := copying.left_out_words(left_out):
+        messages.warning(request, told)
     return redirect(new)
 
 

@@ -12,6 +12,7 @@ from jobs.views import (
     manage_announcements,
     manage_audit,
     manage_people,
+    manage_site,
     notices,
     published,
     publishing,
@@ -121,6 +122,7 @@ urlpatterns = [
     path("manage/people/limits/", manage_people.usual_limits, name="manage_limits"),
     path("manage/people/<int:person>/", manage_people.person, name="manage_person"),
     path("manage/people/<int:person>/link/", manage_people.person_link, name="manage_link"),
+    path("manage/people/<int:person>/mail/", manage_people.person_mail, name="manage_mail"),
     path("manage/people/<int:person>/switch/", manage_people.person_switch, name="manage_switch"),
     path("manage/people/<int:person>/staff/", manage_people.person_staff, name="manage_staff"),
     path(
@@ -147,6 +149,7 @@ urlpatterns = [
         manage_announcements.announcement_end,
         name="manage_announcement_end",
     ),
+    path("manage/site/", manage_site.site_settings, name="manage_site"),
     path("manage/audit/", manage_audit.audit_log, name="manage_audit"),
     path("manage/audit.csv", manage_audit.audit_csv, name="manage_audit_csv"),
 ]

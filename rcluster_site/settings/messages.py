@@ -77,6 +77,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(hour=3, minute=17),
         "options": {"expires": 3600},
     },
+    "check-new-environments": {
+        "task": "jobs.steps.check_new_environments",
+        "schedule": 60.0,
+        "options": {"expires": 50},
+    },
 }
 
 CACHES = {

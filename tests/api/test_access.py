@@ -200,10 +200,9 @@ def test_what_a_stranger_may_not_do_does_not_happen(
     assert ApiToken.objects.filter(public_id=ids["token"]).exists()
 
 
-@pytest.mark.parametrize("address", ADDRESSES)
+# A slash after a file's name asks for a folder.
+@pytest.mark.parametrize("address", [each for each in ADDRESSES if not each.endswith("main.R")])
 def test_a_slash_at_the_end_is_fine(address: str, ids: dict[str, str], api: Client) -> None:
-    if address.endswith("main.R"):
-        pytest.skip("a slash after a file's name asks for a folder")
     statuses = {
         api.options(f"/api/v1/{address.format(**ids)}{slash}").status_code for slash in ("", "/")
     }

@@ -10,7 +10,7 @@ from django.test import Client
 
 from accounts import audit
 from accounts.audit import Action
-from accounts.models import ApiToken, Scope, User
+from accounts.models import ApiToken, AuditEntry, Scope, User
 from jobs.models import Announcement, Task, UserLimits
 from tests.api.conftest import client_of
 from tests.factories import make_task
@@ -33,7 +33,7 @@ def send(client: Client, method: str, path: str, body: Any = None, *, status: in
 
 @pytest.mark.parametrize(
     "path",
-    ["people", "people/owner", "people/owner/limits", "limits", "announcements", "audit"],
+    ["people", "people/owner", "people/owner/limits", "limits", "announcements", "audit", "site"],
 )
 def test_only_administrators_with_the_widest_scope(
     api: Client, staff: User, owner: User, path: str
@@ -93,7 +93,8 @@ def test_limits_of_one_and_of_everybody(office: Client, owner: User) -> None:
     send(office, "put", "limits", {"max_running": 4, "max_cpus": 2.5})
     held = send(office, "put", "people/owner/limits", {"max_storage": 10, "share": 2})
     assert (held["max_storage"], held["share"], held["is_own"]) == (10, 2.0, True)
-    assert (held["max_running"], held["max_cpus"]) == (None, None)
+    # What is left out stays as it was for them: one limit of their own does not lift the others.
+    assert (held["max_running"], held["max_cpus"]) == (4, 2.5)
     send(office, "put", "people/owner/limits", {"max_storage": None})
     assert UserLimits.of(owner).max_storage is None
     send(office, "delete", "people/owner/limits", status=204)
@@ -138,3 +139,16 @@ def test_the_audit_log_is_found_by_what_and_whom(office: Client, owner: User) ->
     assert first["results"][0]["subject"] == "vm"
     assert office.get(first["next"]).json()["results"][0]["subject"] == "Rivers"
     assert not send(office, "get", "audit?person=%00")["results"]
+
+
+def test_what_the_site_does_with_new_tasks(office: Client, staff: User) -> None:
+    before = send(office, "get", "site")
+    assert (before["publishes_by_default"], before["storage_free"]) == (False, None)
+    assert send(office, "patch", "site", {})["publishes_by_default"] is False
+    for _ in range(2):
+        assert send(office, "patch", "site", {"publishes_by_default": True})["publishes_by_default"]
+    (entry,) = AuditEntry.objects.filter(action=Action.SITE_CHANGED)
+    assert (entry.actor, entry.via.startswith("token ")) == (staff, True)
+    made = office.post("/api/v1/tasks", {"name": "New"}, content_type="application/json").json()
+    assert made["published_url"]
+    send(office, "patch", "site", {"publishes_by_default": "yes"}, status=400)

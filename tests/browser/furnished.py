@@ -76,7 +76,14 @@ NOT_PAGES = frozenset(
         *("task_copy_act", "run_cancel", "run_again", "machine_drain"),
         *("dataset_change", "dataset_share", "dataset_delete", "dataset_restore"),
         *("manage_environment_check", "manage_environment_default"),
-        *("manage_cancel", "manage_link", "manage_switch", "manage_staff", "manage_person_limits"),
+        *(
+            "manage_cancel",
+            "manage_link",
+            "manage_mail",
+            "manage_switch",
+            "manage_staff",
+            "manage_person_limits",
+        ),
         *("manage_hand_over", "manage_delete", "manage_announcement_end"),
         # Files.
         *("published_file", "manage_audit_csv"),
@@ -145,6 +152,7 @@ def _furnish(client: Client, made: dict[str, Any]) -> Furnished:
             "manage_person_add": "/manage/people/add/",
             "manage_person": f"/manage/people/{person}/",
             "manage_limits": "/manage/people/limits/",
+            "manage_site": "/manage/site/",
             "manage_environments": "/manage/environments/",
             "manage_environment_new": "/manage/environments/new/",
             "manage_environment": f"/manage/environments/{slug}/",

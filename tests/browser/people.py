@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from tests.browser.screenshots import sign_in
 from tests.factories import PASSWORD
@@ -26,6 +26,12 @@ def make_people(portal: Portal, *names: str, max_storage: int | None = None) -> 
         f"    if {max_storage!r}:\n"
         f"        UserLimits.objects.update_or_create(user=user, defaults={{'max_storage': {max_storage!r}}})\n",
     )
+
+
+def is_complaint(message: ConsoleMessage) -> bool:
+    """An error in the browser's console, but for requests that Chromium cut short because a network
+    interface of this machine came or went, as one does with every container of a Docker engine."""
+    return message.type == "error" and "net::ERR_NETWORK_CHANGED" not in message.text
 
 
 @contextmanager

@@ -69,6 +69,24 @@ def test_axe_finds_nothing(
     assert not found, "\n" + "\n".join(sorted(found))
 
 
+def test_axe_finds_nothing_in_the_palette(
+    lookers: tuple[Page, Page], portal: Portal, furnished: Furnished
+) -> None:
+    """The palette over the console."""
+    page = lookers[0]
+    found: set[str] = set()
+    page.goto(portal.url + furnished.paths["task"])
+    page.evaluate(AXE.read_text())
+    page.keyboard.press("Control+k")
+    page.wait_for_selector(".palette [role=option][aria-selected=true]")
+    for width, size in (("wide", WIDE), ("narrow", NARROW)):
+        page.set_viewport_size(size)
+        for colours in COLOURS:
+            page.emulate_media(color_scheme=colours)
+            found |= {f"palette {width} {colours}: {told}" for told in _violations(page)}
+    assert not found, "\n" + "\n".join(sorted(found))
+
+
 def _violations(page: Page) -> list[str]:
     """What axe-core complains of, with the element."""
     options = {"runOnly": STANDARD, "resultTypes": ["violations"]}

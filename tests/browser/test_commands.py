@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.test_main_job import new_task
+from tests.browser.test_main_job import new_task, task_of
 from tests.client import Client
 from tests.portal import Portal
 from tests.waiting import until
@@ -27,12 +27,6 @@ def run(page: Page, command: str) -> None:
 
 def printed(page: Page, text: str) -> Locator:
     return page.locator("#output .ln .tx").filter(has_text=re.compile(f"^{re.escape(text)}$"))
-
-
-def task_of(page: Page) -> str:
-    found = re.search(r"/tasks/([0-9a-z]{16})/", page.url)
-    assert found
-    return found[1]
 
 
 @pytest.fixture
@@ -111,7 +105,7 @@ def test_two_consoles_on_one_task_each_show_their_own(
     page: Page, portal: Portal, complaints: list[str]
 ) -> None:
     new_task(page, portal, "Two consoles")
-    run(page, "echo begins here; sleep 30")
+    run(page, "echo begins here; sleep 600")
     expect(printed(page, "begins here")).to_be_visible()
     other = page.context.new_page()
     other.goto(f"{portal.url}/tasks/{task_of(page)}/")
@@ -153,3 +147,22 @@ def test_one_that_takes_too_long_is_run_again_in_the_queue_with_one_click(
     expect(headline).to_contain_text("Succeeded")
     expect(page.get_by_role("button", name="Run again in the queue")).to_have_count(0)
     assert complaints == []
+
+
+def test_results_that_come_late_are_not_shown_beside_the_next_command(
+    page: Page, portal: Portal
+) -> None:
+    new_task(page, portal, "Late results")
+    late: list[Route] = []
+    page.route("**/runs/*/?part=results", lambda route: late.append(route), times=1)
+    run(page, "echo one > /output/first.txt")
+    expect(page.locator("#output [data-headline]")).to_contain_text("Succeeded")
+    until(lambda: page.title() and late, "the question for the results")
+    run(page, "echo second; sleep 600")
+    expect(printed(page, "second")).to_be_visible()
+    with page.expect_event("requestfinished", lambda request: "part=results" in request.url):
+        late[0].continue_()
+    page.evaluate("() => new Promise((done) => setTimeout(done))")
+    expect(page.locator("#results")).to_be_empty()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#output [data-headline]")).to_contain_text("Cancelled by")

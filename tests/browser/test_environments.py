@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.people import is_complaint
 from tests.browser.screenshots import sign_in
 from tests.browser.test_main_job import new_task, write
 from tests.contract.registry import Registry
@@ -42,7 +43,7 @@ def page(browser: Browser, docker_portal: Portal, complaints: list[str]) -> Iter
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on(
         "console",
-        lambda message: complaints.append(message.text) if message.type == "error" else None,
+        lambda message: complaints.append(message.text) if is_complaint(message) else None,
     )
     sign_in(page, docker_portal.url, docker_portal.username, docker_portal.password)
     yield page
@@ -76,13 +77,14 @@ def test_from_a_registry_to_a_run_and_on_to_the_next_version(
 ) -> None:
     images.ballast = 16 * 10**6
     first = images.push(f"{registry.name}/team/r:4", "one").rpartition("@")[2]
-    line = SlowLine(registry.port, rate=8e6)
+    line = SlowLine(registry.port, rate=1e6)
     add(page, docker_portal, "Team R", f"{line.name}/team/r:4", "dplyr")
     page.get_by_label("Description").fill("For the river team.")
     page.get_by_role("button", name="Add and check it").click()
     now = page.locator("#environment-now")
     expect(now).to_contain_text("Being checked")
     expect(now).to_contain_text(re.compile(r"\d+ of 16 MB"), timeout=SLOW)
+    line.hurry()
     expect(now.locator(".headline-big").first).to_contain_text("Ready", timeout=SLOW)
     expect(page.locator("#tested-digest")).to_contain_text(first)
     expect(page.locator("#output .ln .tx").filter(has_text="one begins")).to_be_visible()

@@ -140,7 +140,9 @@ def test_uploads_show_progress_are_cancelled_and_tried_again(page: Page, portal:
     new_task(page, portal, "Uploads")
     # By name: requests that leave together arrive in any order.
     held: dict[str, Route] = {}
-    page.route("**/files/input/**", lambda route: held.update({Path(route.request.url).stem: route}))
+    page.route(
+        "**/files/input/**", lambda route: held.update({Path(route.request.url).stem: route})
+    )
     drop(page, '[data-area="input"]', {f"{name}.csv": name * 1000 for name in "abcde"})
     panel = page.locator(".transfers")
     expect(panel).to_contain_text("0 of 5 files")

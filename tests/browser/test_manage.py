@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -16,7 +17,11 @@ PASSWORD = "a-horse-of-their-own"
 
 
 def test_somebody_comes_and_leaves(
-    page: Page, portal: Portal, browser: Browser, complaints: list[str]
+    page: Page,
+    portal: Portal,
+    browser: Browser,
+    complaints: list[str],
+    request: pytest.FixtureRequest,
 ) -> None:
     page.goto(f"{portal.url}/")
     page.get_by_role("button", name="Menu of").click()
@@ -30,6 +35,7 @@ def test_somebody_comes_and_leaves(
     link = page.locator("#password-link").inner_text()
 
     theirs = browser.new_context()
+    request.addfinalizer(theirs.close)
     clara = theirs.new_page()
     clara.goto(link)
     assert "/form/" in clara.url, "the link's secret stays in the address"
@@ -40,6 +46,7 @@ def test_somebody_comes_and_leaves(
 
     token = portal.manage("issue_token", "--user", "clara", "--name", "browser").strip()
     api = Client(portal.url, token)
+    request.addfinalizer(api.close)
     run = api.submit(api.create_task("Long rivers"), command="sleep 600")
     clara.goto(f"{portal.url}/runs/{run}/")
     expect(clara.locator("#head")).to_contain_text("Running")
@@ -59,6 +66,7 @@ def test_somebody_comes_and_leaves(
     page.get_by_role("link", name="clara").click()
     page.get_by_label("Runs at a time").fill("2")
     page.get_by_role("button", name="Set limits for clara").click()
+    expect(page.locator("#toasts")).to_contain_text("clara has limits of their own.")
     expect(page.get_by_label("Runs at a time")).to_have_value("2")
     page.get_by_role("button", name="Switch off").click()
     expect(page.locator("#main")).to_contain_text("switched off")
@@ -87,8 +95,6 @@ def test_somebody_comes_and_leaves(
         page.get_by_role("link", name="CSV").click()
     assert "limits.changed" in download.value.path().read_text()
     assert complaints == []
-    api.close()
-    theirs.close()
 
 
 def test_an_announcement_is_on_every_page_until_it_is_dismissed_or_ended(
@@ -112,4 +118,35 @@ def test_an_announcement_is_on_every_page_until_it_is_dismissed_or_ended(
     page.get_by_role("button", name="End “The storage").click()
     expect(page.locator("#toasts")).to_contain_text("has ended")
     expect(notices).not_to_contain_text("Monday")
+    assert complaints == []
+
+
+def test_the_site_publishes_new_tasks_if_its_administrator_says_so(
+    page: Page, portal: Portal, complaints: list[str], request: pytest.FixtureRequest
+) -> None:
+    api = Client(portal.url, portal.token("settings"))
+    # The other tests' Tasks start as they always did.
+    request.addfinalizer(api.close)
+    request.addfinalizer(
+        lambda: api.http.patch("/manage/site", json={"publishes_by_default": False})
+    )
+    page.goto(f"{portal.url}/manage/")
+    page.get_by_role("navigation", name="Administration").get_by_role(
+        "link", name="Settings"
+    ).click()
+    box = page.get_by_label("Publish the output of new Tasks")
+    expect(box).not_to_be_checked()
+    box.focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Enter")
+    expect(page.locator("#toasts")).to_contain_text("The settings are saved")
+    expect(box).to_be_checked()
+    task = api.create_task("Open from the start")
+    api.put_file(task, "output/hello.txt", b"hello")
+    url = api.http.get(f"/tasks/{task}").json()["published_url"]
+    assert httpx.get(f"{portal.url}{url}hello.txt").text == "hello", "nobody needs to sign in"
+    page.get_by_text("The other settings").click()
+    expect(page.get_by_role("row", name="RCLUSTER_GRACE")).to_contain_text("10")
+    page.goto(f"{portal.url}/manage/audit/?action=site.changed")
+    expect(page.locator(".audit tbody tr").first).to_contain_text("published from the start")
     assert complaints == []

@@ -100,3 +100,25 @@ def test_a_task_is_given_away_and_its_old_owner_leaves(
         expect(theirs.locator("#toasts")).to_contain_text("You left “Shared rivers”.")
         theirs.wait_for_url(f"{portal.url}/")
         expect(theirs.locator("#main")).not_to_contain_text("Shared rivers")
+
+
+def test_an_open_console_hears_of_another_role(
+    page: Page, browser: Browser, portal: Portal, task: str
+) -> None:
+    make_people(portal, "carla")
+    client = Client(portal.url, portal.token("roles"))
+    member = f"/tasks/{task}/members/carla"
+    client.http.put(member, json={"role": "viewer"}).raise_for_status()
+    with signed_in(browser, portal, "carla") as theirs:
+        theirs.goto(f"{portal.url}/tasks/{task}/")
+        expect(theirs.locator("#editor")).to_contain_text("from the script")
+        banner = theirs.locator("#standing")
+        client.http.put(member, json={"role": "editor"}).raise_for_status()
+        expect(banner).to_contain_text("You may change and run this Task now.")
+        banner.get_by_role("button", name="Load it again").click()
+        expect(theirs.locator("#run")).to_be_visible()
+        client.http.put(member, json={"role": "viewer"}).raise_for_status()
+        expect(banner).to_contain_text("You are a viewer of this Task now")
+        client.http.delete(member).raise_for_status()
+        expect(banner).to_contain_text("not shared with you any more")
+    client.close()

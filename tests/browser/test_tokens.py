@@ -27,6 +27,7 @@ def test_a_token_from_its_making_to_its_end(
     shown = page.locator("#new-token")
     expect(shown).to_contain_text("rct_")
     page.get_by_role("button", name="Copy", exact=True).click()
+    expect(page.get_by_role("button", name="Copied", exact=True)).to_be_visible()
     text = shown.inner_text()
     assert page.evaluate("navigator.clipboard.readText()") == text
 

@@ -307,9 +307,26 @@ def test_every_night_they_are_checked_again(added: Environment, root: User) -> N
     assert again(retired).check_run is None
 
 
+def test_what_was_never_checked_is_in_a_quiet_minute(root: User) -> None:
+    """The first Environment of a portal is ready before anything could check it."""
+    first = make_environment()
+    retired = make_environment("old", retired_at=timezone.now())
+    theirs = make_run(make_task(make_user("anna")))
+    assert services.check_new_environments() == 0, "somebody's Run waits"
+    theirs.delete()
+    assert services.check_new_environments() == 1
+    assert services.check_new_environments() == 0, "it is under way"
+    checked = again(first)
+    assert (checked.state, checked.is_checked_now) == (EnvironmentState.READY, True)
+    failed = end(first, RunState.FAILED)
+    assert failed.state is EnvironmentState.READY, "people go on; the page says that it failed"
+    assert services.check_new_environments() == 0, "it was checked once"
+    assert again(retired).check_run is None
+
+
 def test_without_an_administrator_nothing_is_checked_at_night() -> None:
     make_environment()
-    assert services.check_all_environments() == 0
+    assert services.check_all_environments() == services.check_new_environments() == 0
 
 
 def test_a_name_that_came_to_stand_for_another_image_is_noticed(added: Environment) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from accounts.models import User
 from files import storage
 from files.models import Dataset
 from jobs import measuring, services
-from jobs.models import GIB, Role, Run, RunKind, Task, UserLimits
+from jobs.models import GIB, Lane, Role, Run, RunKind, Task, UserLimits
 from jobs.services import RunRequest, quota
 from jobs.states import RunState
+from jobs.supervision.spec import spec_of
 from tests.conftest import mark_storage
 from tests.factories import make_environment, make_run, make_task, make_user
 
@@ -41,7 +43,8 @@ def limit(user: User | None, count: int) -> None:
 
 
 def command() -> RunRequest:
-    return RunRequest(kind=RunKind.COMMAND, command="true")
+    """One that waits its turn."""
+    return RunRequest(kind=RunKind.COMMAND, command="true", lane=Lane.QUEUE)
 
 
 def test_all_that_somebody_owns_counts_and_nothing_else(anna: User) -> None:
@@ -89,6 +92,27 @@ def test_a_full_quota_stops_runs_of_the_owners_tasks(anna: User) -> None:
     assert not Run.objects.exists()
     UserLimits.objects.update(max_storage=1001)
     services.submit(user=anna, task=task, request=command())
+
+
+def test_quick_commands_start_at_a_full_quota_and_write_nothing(anna: User, tmp_path: Path) -> None:
+    make_environment()
+    task = make_task(anna, storage_used=1000)
+    storage.create_task_folders(task.public_id)
+    limit(anna, 1000)
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text("old")
+    quick = f'echo "$0"; head -c 5 /etc/passwd > {new}; wc -c < {new}; rm {old} && ls {tmp_path}'
+    run = services.submit(
+        user=anna, task=task, request=RunRequest(kind=RunKind.COMMAND, command=quick)
+    )
+    assert run.lane == Lane.QUICK
+    done = subprocess.run(spec_of(run).command, capture_output=True, text=True, check=True)
+    assert "the storage is full; this command can look and delete" in done.stderr
+    assert "File too large" in done.stderr
+    assert done.stdout.split()[:2] == ["sh", "0"]
+    assert (old.exists(), new.stat().st_size) == (False, 0)
+    UserLimits.objects.update(max_storage=1001)
+    assert spec_of(run).command == ["/bin/sh", "-c", quick, "sh"]
 
 
 def test_asking_costs_the_same_however_much_there_is(

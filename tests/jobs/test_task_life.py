@@ -270,7 +270,9 @@ def test_a_duplicate_has_settings_code_and_input(task: Task, storage_root: Path)
     services.update_task(user=task.owner, task=task, cpus=2, description="Why")
     viewer = make_user("viewer")
     services.share_task(user=task.owner, task=task, person=viewer, role=Role.VIEWER)
-    new = services.duplicate_task(user=viewer, task=task)
+    left_out: list[str] = []
+    new = services.duplicate_task(user=viewer, task=task, left_out=left_out)
+    assert left_out == ["data/private", "code/link"]
     new.refresh_from_db()
     assert (new.name, new.owner, float(new.cpus), new.description) == (
         "Copy of Rivers",

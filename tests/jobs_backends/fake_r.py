@@ -9,7 +9,6 @@ import socket
 import subprocess
 import tarfile
 import threading
-import time
 import uuid
 
 from tests.contract.registry import Images, docker
@@ -50,10 +49,11 @@ class FakeR(Images):
 
 
 class SlowLine:
-    """Passes on what a server of this machine says, at most `rate` bytes a second."""
+    """Passes on what a server of this machine says, at most `rate` bytes a second until hurry()."""
 
     def __init__(self, port: int, rate: float) -> None:
         self._target, self._rate = port, rate
+        self._hurried = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -61,6 +61,10 @@ class SlowLine:
     @property
     def name(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    def hurry(self) -> None:
+        """The rest as fast as it can: what was to be seen on the way was seen."""
+        self._hurried.set()
 
     def close(self) -> None:
         # Wakes the thread that accepts, which close() alone does not.
@@ -85,13 +89,12 @@ class SlowLine:
                     target=self._pass_on, args=(source, sink, rate), daemon=True
                 ).start()
 
-    @staticmethod
-    def _pass_on(source: socket.socket, sink: socket.socket, rate: float) -> None:
+    def _pass_on(self, source: socket.socket, sink: socket.socket, rate: float) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
                 sink.sendall(data)
                 if rate:
-                    time.sleep(len(data) / rate)
+                    self._hurried.wait(len(data) / rate)
         for end in (source, sink):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from io import StringIO
+from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -103,7 +107,7 @@ def test_the_overview_says_what_runs_where_who_waits_and_what_failed(office: Cli
     for wanted in ("vm", "gone", "Rivers", "anna", "It ended badly.", "3 GB", "bert"):
         assert wanted in shown, wanted
     waiting = shown[shown.index('id="queue"') : shown.index('id="storage"')]
-    assert re.search(r"<td>bert</td><td class=\"num\">2</td>", waiting)
+    assert re.search(r">bert</a></td><td class=\"num\">2</td>", waiting)
     assert "Rivers" in text(office, "/manage/now/")
 
 
@@ -292,7 +296,7 @@ def test_limits_are_set_beside_the_present_use_and_cleared(office: Client, boss:
     office.post(path, {"clear": "1"})
     assert not UserLimits.objects.exists()
     assert [entry.detail for entry in noted(Action.LIMITS_CHANGED)] == [
-        "Runs at a time: 3, memory: 1.5 GB, storage: no limit, share: 1",
+        "Runs at a time: 3, memory: 1.5 GB",
         "none of their own",
     ]
 
@@ -303,6 +307,22 @@ def test_everybodys_limits_hold_for_those_without_their_own(office: Client, boss
     assert UserLimits.of(anna).max_queued == 5
     limits.set_limits(by=boss, person=anna, limits={"max_queued": 9})
     assert (UserLimits.of(anna).max_queued, UserLimits.of(boss).max_queued) == (9, 5)
+
+
+def test_one_limit_of_their_own_does_not_lift_the_others(boss: User) -> None:
+    anna = make_user("anna")
+    limits.set_limits(by=boss, person=None, limits={"max_cpus": 4.0, "max_storage": GIB})
+    limits.set_limits(by=boss, person=anna, limits={"max_cpus": 8.0})
+    held = UserLimits.of(anna)
+    assert (float(held.max_cpus or 0), held.max_storage) == (8.0, GIB)
+    limits.set_limits(by=boss, person=None, limits={"max_storage": 2 * GIB})
+    limits.set_limits(by=boss, person=anna, limits={"max_cpus": 8.0})
+    assert UserLimits.of(anna).max_storage == GIB, "theirs hold now, whatever everybody's become"
+    assert [entry.detail for entry in noted(Action.LIMITS_CHANGED)] == [
+        "CPUs: 4, storage: 1 GB",
+        "CPUs: 8",
+        "storage: 2 GB",
+    ]
 
 
 def test_what_the_limits_would_never_let_start_is_refused(office: Client, boss: User) -> None:
@@ -336,3 +356,49 @@ def test_lists_cost_the_same_however_many_there_are(office: Client) -> None:
     grow()
     assert cost() == before
     assert max(before) <= 15
+
+
+def test_the_mail_address_is_changed_and_a_wrong_one_is_told(office: Client) -> None:
+    anna = make_user("anna")
+    path = f"/manage/people/{anna.pk}/mail/"
+    refused = office.post(path, {"email": "no address"})
+    assert refused.status_code == 422
+    assert 'value="no address"' in refused.content.decode()
+    assert not noted(Action.PERSON_CHANGED)
+    office.post(path, {"email": "anna@example.org"})
+    assert User.objects.get(pk=anna.pk).email == "anna@example.org"
+    assert "anna@example.org" in text(office, f"/manage/people/{anna.pk}/")
+    assert noted(Action.PERSON_CHANGED)[0].detail == "mail address anna@example.org"
+
+
+def test_names_on_the_overview_lead_to_the_people(office: Client) -> None:
+    anna, bert = make_user("anna"), make_user("bert")
+    make_run(make_task(anna))
+    make_task(bert, storage_used=GIB)
+    shown = text(office, "/manage/")
+    for person in (anna, bert):
+        assert f'<a href="/manage/people/{person.pk}/">{person}</a>' in shown
+
+
+def test_who_is_locked_out_gets_a_link_on_the_machine_itself(boss: User) -> None:
+    def link(*words: str) -> dict[str, Any]:
+        said = StringIO()
+        call_command("password_link", *words, stdout=said)
+        found: dict[str, Any] = json.loads(said.getvalue())
+        return found
+
+    made = link()
+    assert (made["username"], made["days"]) == ("boss", 3)
+    (entry,) = noted(Action.PASSWORD_RESET)
+    assert (entry.actor, entry.via, entry.subject) == (None, "command", "boss")
+    assert not Client().login(username="boss", password=PASSWORD)
+    theirs = Client()
+    where = theirs.get(made["path"], follow=True).redirect_chain[-1][0]
+    theirs.post(where, {"new_password1": "a-very-good-horse", "new_password2": "a-very-good-horse"})
+    assert theirs.get("/manage/").status_code == 200
+    anna = make_user("anna")
+    assert link("anna")["username"] == "anna"
+    people.switch_off(by=boss, person=anna)
+    for name, told in (("anna", "switched off"), ("nobody", "There is no user nobody")):
+        with pytest.raises(CommandError, match=told):
+            link(name)

@@ -121,3 +121,10 @@ def test_the_audit_log_as_a_file_for_a_spreadsheet(office: Client) -> None:
     assert found["subject"] == '\'=HYPERLINK("x")'
     assert found["detail"] == 'a "quote", ü'
     assert found["action"] == "task.deleted"
+
+
+def test_what_can_be_looked_for_reads_as_the_log_does(office: Client, boss: User) -> None:
+    shown = text(office, "/manage/audit/?action=task.shared")
+    assert '<option value="task.shared" selected>shared the Task …</option>' in shown
+    assert '<option value="task">task: anything</option>' in shown
+    assert all(f'<option value="{action.value}"' in shown for action in Action)

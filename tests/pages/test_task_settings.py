@@ -131,6 +131,17 @@ def test_a_task_that_is_still_copied_says_how_far(anna_client: Client, task: Tas
     assert anna_client.get(at("task_copying", task)).headers["HX-Refresh"] == "true"
 
 
+def test_what_a_duplicate_lacks_is_said_on_its_page(anna_client: Client, task: Task) -> None:
+    code = storage.task_dir(task.public_id) / "code"
+    whole = anna_client.post(at("task_duplicate", task), follow=True).content.decode()
+    assert "Not copied" not in whole
+    for number in range(7):
+        (code / f"link{number}").symlink_to("/etc/hostname")
+    page = anna_client.post(at("task_duplicate", task), follow=True).content.decode()
+    assert "Not copied: code/link0, code/link1" in page
+    assert "code/link4 and 2 more. Links, special files" in page
+
+
 def test_people_are_suggested(anna_client: Client) -> None:
     make_user("bert", email="bert@example.org")
     assert text(anna_client, "/people/?username=be").strip() == '<option value="bert"></option>'

@@ -105,6 +105,7 @@ POST   staff  -      /manage/people/<int:person>/delete/
 POST   staff  -      /manage/people/<int:person>/hand-over/
 POST   staff  -      /manage/people/<int:person>/limits/
 POST   staff  -      /manage/people/<int:person>/link/
+POST   staff  -      /manage/people/<int:person>/mail/
 POST   staff  -      /manage/people/<int:person>/staff/
 POST   staff  -      /manage/people/<int:person>/switch/
 GET    staff  -      /manage/people/add/
@@ -112,6 +113,8 @@ POST   staff  -      /manage/people/add/
 GET    staff  -      /manage/people/limits/
 POST   staff  -      /manage/people/limits/
 POST   staff  -      /manage/runs/<public_id:run>/cancel/
+GET    staff  -      /manage/site/
+POST   staff  -      /manage/site/
 GET    staff  read   /metrics
 GET    person -      /notices/
 GET    person -      /now/
@@ -196,6 +199,8 @@ GET    staff  manage /api/v1/manage/people/<str:username>/limits
 PUT    staff  manage /api/v1/manage/people/<str:username>/limits
 DELETE staff  manage /api/v1/manage/people/<str:username>/limits
 POST   staff  manage /api/v1/manage/people/<str:username>/password-link
+GET    staff  manage /api/v1/manage/site
+PATCH  staff  manage /api/v1/manage/site
 GET    person read   /api/v1/me
 GET    person read   /api/v1/people
 GET    person read   /api/v1/runs

@@ -9,6 +9,7 @@ import { Editor } from "@/console/editor";
 import { type Area, type ConsoleData, type Entry, fileUrl, kindOf } from "@/console/model";
 import { last, within } from "@/console/names";
 import { preview } from "@/console/preview";
+import { linesWith } from "@/log/sources";
 
 const EDITABLE = 2 * 1024 * 1024;
 
@@ -39,6 +40,8 @@ export class Documents {
   private readonly open = new Map<string, OpenFile>();
   private current: OpenFile | null = null;
   private asked = 0;
+  /** Saves come one after the other: the next one needs the ETag that this one gets. */
+  private saving: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly data: ConsoleData,
@@ -99,9 +102,15 @@ export class Documents {
 
   /** Write the text. False: it was not saved, and the person knows why. */
   async save(overwrite = false): Promise<boolean> {
-    this.keep();
     const file = this.current;
     if (!file) return true;
+    const done = this.saving.then(() => this.write(file, overwrite));
+    this.saving = Promise.allSettled([done]);
+    return done;
+  }
+
+  private async write(file: OpenFile, overwrite: boolean): Promise<boolean> {
+    this.keep();
     const text = file.state.doc.toString();
     // Only over what was opened, or over nothing: the server compares, so nobody slips in between.
     const condition: Record<string, string> = overwrite ? {} : file.etag ? { "If-Match": file.etag } : { "If-None-Match": "*" };
@@ -113,20 +122,24 @@ export class Documents {
       });
       file.saved = text;
       file.etag = response.headers.get("ETag") ?? "";
-      this.conflict(false);
       this.mark();
-      this.say("Saved");
+      if (file === this.current) {
+        this.conflict(false);
+        this.say("Saved");
+      }
       this.hooks.written(file.area);
       return true;
     } catch (error) {
-      if (error instanceof ApiError && error.status === 412) this.conflict(true);
-      else complain(error);
+      if (!(error instanceof ApiError && error.status === 412)) complain(error);
+      else if (file === this.current) this.conflict(true);
+      else complain(new Error(`${last(file.path)} was changed elsewhere meanwhile. Open it to choose which one to keep.`));
       return false;
     }
   }
 
   /** Save if there is something to save. */
   async settle(): Promise<boolean> {
+    await this.saving;
     this.keep();
     const file = this.current;
     return !file || (!dirty(file) && file.etag !== "") ? true : this.save();
@@ -156,8 +169,21 @@ export class Documents {
     }
   }
 
-  goTo(line: number): void {
-    this.editor.goTo(line);
+  /** The open file's lines with the call; the first is shown. null: another file is open, or none to edit. */
+  goToCall(full: string, call: string): number[] | null {
+    if (!this.isOpen(full)) return null;
+    const lines = linesWith(this.editor.text, call);
+    if (lines[0] !== undefined) this.editor.goTo(lines[0]);
+    return lines;
+  }
+
+  /** Nothing if another file is open, or none to edit. */
+  goTo(full: string, line: number): void {
+    if (this.isOpen(full)) this.editor.goTo(line);
+  }
+
+  private isOpen(full: string): boolean {
+    return this.current !== null && `${this.current.area}/${this.current.path}` === full;
   }
 
   private fresh(area: Area, path: string): OpenFile {
@@ -174,9 +200,13 @@ export class Documents {
   }
 
   private async isNewer(file: OpenFile): Promise<boolean> {
+    // What is being saved from here is nothing newer, whether it arrives before the question or after.
+    await this.saving;
+    const { etag } = file;
     try {
       const response = await request(fileUrl(this.data.api, file.area, file.path), { method: "HEAD" });
-      return response.headers.get("ETag") !== file.etag;
+      await this.saving;
+      return file.etag === etag && response.headers.get("ETag") !== etag;
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) return false;
       throw error;
@@ -234,6 +264,8 @@ export class Documents {
   private shown(full: string, name: string, editable: boolean): void {
     const area = full.slice(0, full.indexOf("/")) as Area;
     need(document, "#file-name").textContent = area === "code" ? name : full;
+    // What was said was said of another file.
+    this.say("");
     need<HTMLElement>(document, "#save").hidden = !editable || !this.data.mayEdit;
     const download = need<HTMLAnchorElement>(document, "#file-download");
     download.hidden = editable;

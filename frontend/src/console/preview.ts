@@ -98,5 +98,6 @@ async function head(name: string, url: string, size: number, cannot: string): Pr
   const code = h("div", { class: "code" });
   showCode(code, name, (await response.text()).replace(/\r\n/g, "\n"));
   const cut = size > TEXT_HEAD ? `These are its first ${bytes(TEXT_HEAD)} of ${bytes(size)}.` : "";
-  return [h("p", { class: "muted small" }, [cannot, cut].filter(Boolean).join(" ")), code];
+  const words = [cannot, cut].filter(Boolean).join(" ");
+  return words ? [h("p", { class: "muted small" }, words), code] : [code];
 }

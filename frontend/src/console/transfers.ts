@@ -1,7 +1,7 @@
 /** Uploads: several at a time, each and all with progress, cancel and retry. */
 
 import { ApiError } from "@/lib/api";
-import { h, icon } from "@/lib/dom";
+import { arrange, h, icon } from "@/lib/dom";
 import { bytes, count } from "@/lib/format";
 import { toast } from "@/lib/toast";
 import { upload } from "@/console/upload";
@@ -26,9 +26,16 @@ interface Item extends Transfer {
   stop: AbortController;
 }
 
+interface Row {
+  element: HTMLElement;
+  failed: boolean;
+  bar: HTMLProgressElement;
+}
+
 export class Transfers {
   readonly element: HTMLElement;
   private items: Item[] = [];
+  private rows = new Map<Item, Row>();
   private skipped = 0;
   private timer = 0;
   private readonly summary = h("span", { class: "grow" });
@@ -156,12 +163,27 @@ export class Transfers {
     const order = { failed: 0, sending: 1, waiting: 2, done: 3 };
     const shown = this.items.filter((item) => item.state !== "done").sort((a, b) => order[a.state] - order[b.state]);
     const focused = document.activeElement instanceof HTMLElement && this.list.contains(document.activeElement) ? document.activeElement.dataset["of"] : "";
-    this.list.replaceChildren(...shown.slice(0, LISTED).map((item) => this.row(item)));
-    if (focused) this.list.querySelector<HTMLElement>(`[data-of="${CSS.escape(focused)}"]`)?.focus();
-    if (shown.length > LISTED) this.list.append(h("li", { class: "muted" }, `and ${count(shown.length - LISTED)} more`));
+    const rows = shown.slice(0, LISTED).map((item) => this.row(item));
+    if (shown.length > LISTED) rows.push(h("li", { class: "muted" }, `and ${count(shown.length - LISTED)} more`));
+    arrange(this.list, rows);
+    for (const item of [...this.rows.keys()]) if (!shown.includes(item)) this.rows.delete(item);
+    if (focused && !this.list.contains(document.activeElement)) this.list.querySelector<HTMLElement>(`[data-of="${CSS.escape(focused)}"]`)?.focus();
   }
 
+  /** Kept from one redraw to the next, or its buttons would vanish under the pointer. */
   private row(item: Item): HTMLElement {
+    const failed = item.state === "failed";
+    let row = this.rows.get(item);
+    if (row?.failed !== failed) {
+      const bar = h("progress", { max: Math.max(1, item.file.size), "aria-label": `Upload of ${item.name}` });
+      row = { element: this.made(item, bar), failed, bar };
+      this.rows.set(item, row);
+    }
+    row.bar.value = item.sent;
+    return row.element;
+  }
+
+  private made(item: Item, bar: HTMLProgressElement): HTMLElement {
     const failed = item.state === "failed";
     return h(
       "li",
@@ -171,7 +193,7 @@ export class Transfers {
       h("button", { class: "button quiet small icon-only", type: "button", "data-of": `stop ${item.name}`, title: failed ? "Leave it" : "Cancel", "aria-label": `${failed ? "Leave" : "Cancel"} ${item.name}`, onclick: () => { this.cancel(item); } }, icon("close")),
       failed
         ? h("span", { class: "problem", role: "alert" }, item.problem)
-        : h("progress", { max: Math.max(1, item.file.size), value: item.sent, "aria-label": `Upload of ${item.name}` }),
+        : bar,
     );
   }
 }

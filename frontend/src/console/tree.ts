@@ -1,6 +1,6 @@
 /** One area as a tree (WAI-ARIA's pattern): rows, keyboard, selection. It draws and tells; it changes no file. */
 
-import { h, icon } from "@/lib/dom";
+import { arrange, h, icon, need } from "@/lib/dom";
 import { bytes } from "@/lib/format";
 import { type Area, type Entry, kindOf } from "@/console/model";
 import { above } from "@/console/names";
@@ -35,6 +35,9 @@ export class Tree {
   /** the row that Tab comes to, and the one that Shift extends from */
   private focused = "";
   private anchor = "";
+  /** what was drawn, by path, with how it looked then */
+  private items = new Map<string, { item: HTMLElement; look: Node }>();
+  private drawn = this.items;
   private typed = "";
   private typedAt = 0;
 
@@ -73,13 +76,11 @@ export class Tree {
   draw(): void {
     const had = document.activeElement instanceof HTMLElement && this.list.contains(document.activeElement);
     const top = this.hooks.entries(this.area) ?? [];
-    this.list.replaceChildren(...this.rows(this.area, top, 1));
+    this.drawn = this.items;
+    this.items = new Map();
+    arrange(this.list, top.length ? this.rows(this.area, top, 1) : [h("li", { class: "none" }, this.none)]);
     // A tree without items is none.
-    if (top.length) this.list.setAttribute("role", "tree");
-    else {
-      this.list.setAttribute("role", "list");
-      this.list.append(h("li", { class: "none" }, this.none));
-    }
+    this.list.setAttribute("role", top.length ? "tree" : "list");
     const there = new Set(this.visible().map(({ full }) => full));
     for (const full of this.selection) if (!there.has(full)) this.selection.delete(full);
     if (!there.has(this.focused)) this.focused = this.nearest(there);
@@ -138,12 +139,13 @@ export class Tree {
     return rows;
   }
 
+  /** The one that is there already, if it looks as it did: it may be pressed or dragged just now. */
   private item(entry: Entry, level: number): HTMLElement {
     const full = `${this.area}/${entry.path}`;
     const isFolder = entry.kind === "folder";
     const opened = isFolder && this.hooks.folder(full)?.open === true;
     const current = this.hooks.isCurrent(full);
-    const item = h(
+    const fresh = h(
       "li",
       {
         role: "treeitem", "data-path": full, "data-kind": entry.kind, "aria-level": level,
@@ -162,13 +164,23 @@ export class Tree {
         h("span", { class: "tools" }, entry.kind === "file" && this.tool("download", `Download ${entry.name}`, entry), this.hooks.mayEdit && this.tool("trash", `Delete ${entry.name}`, entry)),
       ),
     );
-    if (opened) {
-      const inside = this.hooks.entries(full);
-      const rows = inside ? this.rows(full, inside, level + 1) : [];
-      if (rows.length) item.append(h("ul", { class: "tree", role: "group" }, ...rows));
-      else item.append(h("p", { class: "none inside", style: `--depth:${level}` }, inside ? "Empty" : "Loading…"));
-    }
+    const look = fresh.cloneNode(true);
+    const before = this.drawn.get(full);
+    const item = before?.look.isEqualNode(look) ? before.item : fresh;
+    this.items.set(full, { item, look });
+    const row = need<HTMLElement>(item, ":scope > .row");
+    arrange(item, opened ? [row, this.inside(item, full, level)] : [row]);
     return item;
+  }
+
+  /** What is below an open folder. */
+  private inside(item: HTMLElement, full: string, level: number): HTMLElement {
+    const entries = this.hooks.entries(full);
+    const rows = entries ? this.rows(full, entries, level + 1) : [];
+    if (!rows.length) return h("p", { class: "none inside", style: `--depth:${level}` }, entries ? "Empty" : "Loading…");
+    const group = item.querySelector<HTMLElement>(":scope > ul") ?? h("ul", { class: "tree", role: "group" });
+    arrange(group, rows);
+    return group;
   }
 
   /** For the mouse; the keyboard has Delete, and the bar below the tree has all of it. */

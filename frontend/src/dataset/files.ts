@@ -1,7 +1,7 @@
 /** The files of a Dataset: one folder at a time, with upload, new folder, and delete with undo. */
 
 import { ApiError, isRecord, json, request, send } from "@/lib/api";
-import { h, icon, need } from "@/lib/dom";
+import { arrange, h, icon, need } from "@/lib/dom";
 import { bytes, count, relative } from "@/lib/format";
 import { complain, toast } from "@/lib/toast";
 import { ask, askAboutTaken, type Choice, confirmByName, nameProblem } from "@/console/dialogs";
@@ -31,6 +31,8 @@ export class DatasetFiles {
   private folder = "";
   private entries: Entry[] = [];
   private cut = false;
+  /** what was drawn, by path, with how it looked then */
+  private rows = new Map<string, { row: HTMLElement; look: Node }>();
   /** deleted, as far as the person is concerned, until the undo has run out */
   private readonly leaving = new Map<string, () => void>();
   private readonly transfers = new Transfers(() => void this.load());
@@ -101,7 +103,18 @@ export class DatasetFiles {
 
   private draw(): void {
     const shown = this.entries.filter((entry) => !this.leaving.has(entry.path));
-    need(this.root, "[data-rows]").replaceChildren(...shown.slice(0, SHOWN).map((entry) => this.row(entry)));
+    const before = this.rows;
+    this.rows = new Map();
+    const rows = shown.slice(0, SHOWN).map((entry) => {
+      const fresh = this.row(entry);
+      const look = fresh.cloneNode(true);
+      const known = before.get(entry.path);
+      // The one that is there already, if it looks as it did: it may be pressed just now.
+      const row = known?.look.isEqualNode(look) ? known.row : fresh;
+      this.rows.set(entry.path, { row, look });
+      return row;
+    });
+    arrange(need(this.root, "[data-rows]"), rows);
     const none = need<HTMLElement>(this.root, "[data-none]");
     const hidden = shown.length - SHOWN;
     none.hidden = shown.length > 0 && hidden <= 0 && !this.cut;

@@ -21,6 +21,18 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
+/** Make `wanted` the children of `parent`. What is there already is left alone, not taken out and put
+    back: a press of the pointer that has begun on it is a click in the end, and a drag goes on. */
+export function arrange(parent: Element, wanted: readonly Element[]): void {
+  const kept = new Set<Node>(wanted);
+  for (const child of [...parent.childNodes]) if (!kept.has(child)) child.remove();
+  let at = parent.firstChild;
+  for (const each of wanted) {
+    if (each === at) at = at.nextSibling;
+    else parent.insertBefore(each, at);
+  }
+}
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /** An icon of the sprite (templates/partials/sprite.html). */

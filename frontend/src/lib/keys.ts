@@ -5,9 +5,13 @@ import { h, need } from "@/lib/dom";
 interface Shortcut {
   keys: string;
   does: string;
+  /** null: only where the keys are pressed */
+  action: (() => void) | null;
 }
 
 const listed: Shortcut[] = [];
+/** Not among what it offers itself. */
+export const OPENS_PALETTE = "Mod-K";
 const MAC = /Macintosh|iPhone|iPad/.test(navigator.userAgent);
 
 /** "Mod-Enter" as the person's keyboard has it. */
@@ -21,13 +25,18 @@ export function label(keys: string): string {
 }
 
 /** Name a shortcut for the list (whoever handles it). */
-export function list(keys: string, does: string): void {
-  listed.push({ keys, does });
+export function list(keys: string, does: string, action: (() => void) | null = null): void {
+  listed.push({ keys, does, action });
+}
+
+/** The shortcuts of this page that can be had by name, too. */
+export function actions(): { keys: string; does: string; action: () => void }[] {
+  return listed.flatMap(({ keys, does, action }) => (action ? [{ keys, does, action }] : []));
 }
 
 /** Register a shortcut for the whole page. Single characters don't fire while somebody types. */
 export function on(keys: string, does: string, action: () => void): void {
-  list(keys, does);
+  list(keys, does, keys === OPENS_PALETTE ? null : action);
   const parts = keys.split("-");
   const key = parts.at(-1) ?? "";
   const mod = parts.includes("Mod");

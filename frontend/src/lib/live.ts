@@ -44,7 +44,10 @@ export function start(): void {
       const change: unknown = JSON.parse(data);
       if (!isRecord(change)) return;
       // A Task was shared with this person, or taken back: lists are other lists now.
-      if (change["type"] === "access") refreshAll();
+      if (change["type"] === "access") {
+        refreshAll();
+        document.dispatchEvent(new CustomEvent<string>("rcluster:access", { detail: String(change["task"]) }));
+      }
       if (change["type"] !== "run") return;
       announce({ run: String(change["run"]), task: String(change["task"]), state: String(change["state"]) });
     },

@@ -9,6 +9,7 @@ import { Finder } from "@/log/finder";
 import { bringSideways, highlight } from "@/log/highlight";
 import type { EndEvent, StateEvent } from "@/log/protocol";
 import { countLines } from "@/log/rows";
+import { query, sourcesIn } from "@/log/sources";
 import { LogStream } from "@/log/stream";
 import { LogWindow, MOST_ROWS } from "@/log/window";
 
@@ -30,6 +31,8 @@ const TAIL = 256 * 1024;
 const MOST_AT_ONCE = 1024 * 1024;
 
 export interface Watcher {
+  /** address of the Task, where the lines that R names are shown */
+  task?: string;
   state?: (event: StateEvent) => void;
   end?: (event: EndEvent) => void;
 }
@@ -76,6 +79,8 @@ export class LogIsland {
       },
     );
     this.rows.view.remade = (row) => { highlight(row, this.words); };
+    const { task } = watcher;
+    if (task) this.rows.view.sources = (text) => sourcesIn(text, this.log?.script ?? "").map((source) => ({ source, href: `${task}?${query(source)}` }));
     this.tools();
     this.scroller.addEventListener("scroll", () => { this.scrolled(); }, { passive: true });
     this.scroller.addEventListener("keydown", (event) => { this.pressed(event); });

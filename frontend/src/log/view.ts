@@ -4,6 +4,7 @@
 import { h } from "@/lib/dom";
 import { kindOf, type Span } from "@/log/lines";
 import type { Row } from "@/log/rows";
+import type { Source } from "@/log/sources";
 
 const BLOCK = 200;
 export const ROW_HEIGHT = 20;
@@ -26,6 +27,8 @@ export class LogView {
   rows = 0;
   /** told of the element of the row that was found, each time that it is made anew */
   remade: ((row: HTMLElement) => void) | null = null;
+  /** the places in scripts that a line names, and the links to them */
+  sources: ((text: string) => { source: Source; href: string }[]) | null = null;
 
   constructor(
     private readonly scroller: HTMLElement,
@@ -271,7 +274,28 @@ export class LogView {
     const label = number === null
       ? h("span", { class: "no", "aria-hidden": "true" })
       : h("a", { class: "no", href: this.link(number), "data-n": number, "aria-label": `Line ${number}`, tabindex: -1 });
-    return h("div", { class: classes, id: number === null ? null : `L${number}`, "data-offset": row.offset }, label, text(row));
+    return h("div", { class: classes, id: number === null ? null : `L${number}`, "data-offset": row.offset }, label, this.text(row));
+  }
+
+  private text(row: Row): HTMLElement {
+    const place = h("span", { class: "tx" });
+    if (typeof row.line !== "string") for (const span of row.line) place.append(styled(span));
+    else if (CAP_MARK.test(row.line)) {
+      place.classList.add("cap");
+      place.append(row.line);
+    } else this.linked(place, row.line);
+    return place;
+  }
+
+  private linked(place: HTMLElement, line: string): void {
+    let done = 0;
+    for (const { source, href } of this.sources?.(line) ?? []) {
+      const { at, length, file } = source;
+      const title = source.line === null ? `Look for it in ${file}` : `Line ${source.line} of ${file}`;
+      place.append(line.slice(done, at), h("a", { class: "source", href, title, "data-source": file, "data-line": source.line, "data-call": source.call || null }, line.slice(at, at + length)));
+      done = at + length;
+    }
+    place.append(line.slice(done));
   }
 
   private seen(entries: IntersectionObserverEntry[]): void {
@@ -304,15 +328,6 @@ function lines(rows: Row[]): number {
 }
 
 const CAP_MARK = /^\[rcluster: the log reached its limit of (\d+) bytes; further output is dropped\]$/;
-
-function text(row: Row): HTMLElement {
-  const place = h("span", { class: "tx" });
-  if (typeof row.line === "string") {
-    place.append(row.line);
-    if (CAP_MARK.test(row.line)) place.classList.add("cap");
-  } else for (const span of row.line) place.append(styled(span));
-  return place;
-}
 
 function styled(span: Span): Node {
   if (span.style === null) return document.createTextNode(span.text);

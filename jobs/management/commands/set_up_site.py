@@ -55,7 +55,7 @@ class Command(BaseCommand):
         )
 
     def _first_environment(self, has_images: bool, image: str, pull: str) -> None:
-        """Without a test of its own: the portal is to be of use at once; the nightly one looks at it."""
+        """Ready without a check: the portal is to be of use at once. The worker begins one soon after."""
         if not has_images:
             Environment.objects.create(
                 slug="r-on-this-machine",

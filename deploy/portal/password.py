@@ -1,0 +1,25 @@
+"""`./rcluster password [USER]`: the way back in for who is locked out, an only administrator say."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from deploy.portal.place import Place
+from deploy.portal.problem import Problem
+
+
+def link(place: Place, username: str) -> int:
+    """Print an address at which the person chooses a password. "": the first administrator."""
+    made = place.python_run(["manage.py", "password_link", *([username] if username else [])])
+    if made.returncode != 0:
+        said = made.stderr.strip().splitlines()[-1:] or ["manage.py said nothing"]
+        raise Problem(said[0].removeprefix("CommandError: "))
+    found = json.loads(made.stdout)
+    address = place.settings.text("RCLUSTER_ADDRESS").rstrip("/") or place.url
+    sys.stdout.write(
+        f"{address}{found['path']}\n"
+        f"{found['username']} chooses a password there, once, within {found['days']} days. "
+        "The one until now is worth nothing.\n"
+    )
+    return 0
