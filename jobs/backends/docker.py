@@ -133,8 +133,11 @@ class DockerBackend:
 
     def offers(self) -> list[Offer]:
         kept = self._capacity
+        is_fresh = kept is not None and time.monotonic() - kept[0] < CAPACITY_KEPT
+        if kept is not None and is_fresh and self._engine.answered_lately():
+            return [kept[1]]
         with self._engine("capacity") as client, no_refusal():
-            if kept is not None and time.monotonic() - kept[0] < CAPACITY_KEPT:
+            if kept is not None and is_fresh:
                 client.ping()
                 return [kept[1]]
             info = client.info()

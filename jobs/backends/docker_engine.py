@@ -4,8 +4,10 @@ that import `docker`.
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -25,6 +27,9 @@ LOOK_TIMEOUT = 3
 ACT_TIMEOUT = 30
 """seconds for creating and starting, which a busy disk can make slow"""
 
+BELIEVED_FOR = 1.0
+"""seconds that an answer is taken as word that the engine is there"""
+
 Containers = Callable[[], dict[str, ContainerStatus]]
 
 
@@ -35,6 +40,7 @@ class Engine:
         self._base_url = base_url
         self._clients: dict[int, docker.APIClient] = {}
         self._lock = threading.Lock()
+        self._answered_at = -math.inf
 
     @contextmanager
     def __call__(self, doing: str, timeout: int = LOOK_TIMEOUT) -> Iterator[docker.APIClient]:
@@ -43,6 +49,7 @@ class Engine:
         try:
             self._knock()
             yield self._client(timeout)
+            self._answered_at = time.monotonic()
         except errors.APIError:
             raise
         except (requests.exceptions.RequestException, errors.DockerException, OSError) as error:
@@ -50,6 +57,14 @@ class Engine:
             raise BackendUnavailable(
                 f"The Docker engine does not answer ({doing}: {_cause(error)})."
             ) from error
+
+    def answered_lately(self) -> bool:
+        """It was there a moment ago, and nothing was heard since that it is not."""
+        return time.monotonic() - self._answered_at < BELIEVED_FOR
+
+    def doubt(self) -> None:
+        """It may be gone: the next question is asked in earnest."""
+        self._answered_at = -math.inf
 
     def _knock(self) -> None:
         """Is somebody at the socket? The client finds out too, but leaves its own socket open."""
@@ -81,6 +96,8 @@ class Engine:
             client.close()
 
     def close(self) -> None:
+        """Of all connections: the next question opens new ones."""
+        self.doubt()
         with self._lock:
             clients = list(self._clients.values())
             self._clients.clear()
@@ -200,3 +217,5 @@ class Events(Follower):
                     notify(handle)
             for event in self._stream:
                 notify(event["Actor"]["Attributes"]["name"])
+        # Nobody ends it but an engine that stops.
+        self._engine.doubt()

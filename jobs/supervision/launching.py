@@ -88,7 +88,8 @@ class Launcher:
             log.exception("Launching %s failed in an unforeseen way", run.handle)
         finally:
             self._over(run)
-            connection.close()
+            # Kept for a minute for this thread's next launch, unless it broke.
+            connection.close_if_unusable_or_obsolete()
 
     def _over(self, run: Run) -> None:
         with self._lock:

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 PASS_EVERY = 1.0
 RECONCILE_EVERY = 5.0
 MACHINES_EVERY = 5.0
-WORDS_EVERY = 0.5
+WORDS_EVERY = 1.0
 """seconds; what waits moves up with every placement, and nobody reads that fast"""
 
 
