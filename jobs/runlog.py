@@ -19,7 +19,7 @@ from files import storage
 from files.safe import SafeFolder, UnsafePath
 from jobs import attempts
 
-CHUNK = 512 * 1024
+CHUNK = 1024 * 1024
 """bytes read at a time"""
 ANSWER_WITHIN = 3.0
 """seconds that a look may take until the storage is said not to answer"""

@@ -42,7 +42,7 @@ REREAD_EVERY = 5.0
 """seconds between looks at the Run's row when no message comes"""
 TRY_AGAIN_AFTER = 1.0
 """seconds after the storage has refused a look"""
-RECENT, RECENT_PIECES = 2 * 1024**2, 64
+RECENT, RECENT_PIECES = 4 * 1024**2, 64
 """bytes of a log's end kept in memory, and in how many pieces, so that many followers cost one read"""
 AHEAD_FOR = 0.05
 """seconds that the watcher waits for somebody to take a full piece until it looks at the end instead"""
