@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -190,10 +190,18 @@ def total(every: Sequence[MachineUse] | None = None) -> Total:
     )
 
 
-def attributes(backend: str) -> list[str]:
+def attributes(of: Iterable[Machine]) -> list[str]:
     """What a Run could ask of its machine: name:value, as far as the machines have any."""
-    rows = Machine.objects.filter(backend=backend).values_list("attributes", flat=True)
-    return sorted({f"{name}:{value}" for each in rows for name, value in each.items()})[:ATTRIBUTES]
+    pairs = {f"{name}:{value}" for each in of for name, value in each.attributes.items()}
+    return sorted(pairs)[:ATTRIBUTES]
+
+
+def largest(of: Iterable[Machine]) -> tuple[Decimal, int] | None:
+    """The most CPUs and the most bytes of memory that a machine has; None: no machine is known."""
+    every = list(of)
+    if not every:
+        return None
+    return max(each.cpus for each in every), max(each.memory for each in every)
 
 
 def _known(rows: QuerySet[Machine], holding: Mapping[str, object]) -> list[Machine]:

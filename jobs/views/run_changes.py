@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods
 from files import storage
 from files.safe import UnsafePath
 from jobs import capacity, constraints, services
-from jobs.models import Environment, Run, RunKind, Site
+from jobs.models import Environment, Machine, Run, RunKind, Site
 from jobs.views import choices
 from jobs.views.guard import SignedInRequest, signed_in
 from jobs.views.runs import visible
@@ -108,6 +108,8 @@ class Typed:
 def _context(run: Run, typed: Typed) -> dict[str, Any]:
     present = _present_text(run)
     environments = list(Environment.objects.offered())
+    machines = list(Machine.objects.filter(backend=Site.load().backend))
+    most_cpus, most_memory = capacity.largest(machines) or (None, None)
     return {
         "run": run,
         "task": run.task,
@@ -115,10 +117,10 @@ def _context(run: Run, typed: Typed) -> dict[str, Any]:
         "errors": {},
         "environments": environments,
         "environment_gone": all(each.pk != run.environment_id for each in environments),
-        "cpus_choices": choices.cpus(_number(typed.cpus, run.cpus)),
-        "memory_choices": choices.memory(_whole(typed.memory, run.memory)),
+        "cpus_choices": choices.cpus(_number(typed.cpus, run.cpus), most_cpus),
+        "memory_choices": choices.memory(_whole(typed.memory, run.memory), most_memory),
         "time_choices": choices.time_limits(_whole(typed.time_limit, run.time_limit)),
-        "attributes": capacity.attributes(Site.load().backend),
+        "attributes": capacity.attributes(machines),
         "present_text": present,
         "is_unchanged": present == run.script_text,
     }

@@ -62,6 +62,9 @@ def task(request: SignedInRequest, task: str) -> HttpResponse:
     Task.objects.filter(pk=found.pk).update(used_at=timezone.now())
     role = services.role_of(request.user, found)
     may_edit = role in (None, Role.EDITOR)
+    uses = capacity.machines(site.backend)
+    machines = [use.machine for use in uses]
+    most_cpus, most_memory = capacity.largest(machines) or (None, None)
     context = {
         **history,
         "may_edit": may_edit,
@@ -82,11 +85,11 @@ def task(request: SignedInRequest, task: str) -> HttpResponse:
         "environment_slug": found.environment.slug
         if found.environment
         else _default_slug(environments),
-        "cpus_choices": choices.cpus(found.cpus),
-        "memory_choices": choices.memory(found.memory),
+        "cpus_choices": choices.cpus(found.cpus, most_cpus),
+        "memory_choices": choices.memory(found.memory, most_memory),
         "time_choices": choices.time_limits(found.time_limit),
-        "free": capacity.total(),
-        "attributes": capacity.attributes(site.backend),
+        "free": capacity.total(uses),
+        "attributes": capacity.attributes(machines),
         "site": site,
         "console_datasets": console_datasets(request.user, found),
         "console": _console(found, shown_run, may_edit=may_edit),

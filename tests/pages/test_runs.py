@@ -229,7 +229,7 @@ def test_a_long_history_costs_no_more_queries_and_comes_in_parts(
 ) -> None:
     for number in range(1, 50):
         make_run(task, state=RunState.SUCCEEDED, number=number)
-    with django_assert_max_num_queries(15):
+    with django_assert_max_num_queries(13):
         shown = anna_client.get(task.get_absolute_url()).content.decode()
     assert "#49<" in shown
     assert "#5<" not in shown
