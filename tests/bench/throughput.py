@@ -33,7 +33,7 @@ PARTS = ("docker", "local", "finished")
 COMMAND = ["/bin/sh", "-c", "true", "sh"]
 """what the portal makes of the command `true`"""
 FEW, MANY = 100, 100_000
-LOOK_EVERY = 1.0
+LOOK_EVERY = 0.5
 """seconds; looking costs the portal time, and when the last Run ended it says itself"""
 
 
