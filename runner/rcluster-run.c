@@ -54,6 +54,7 @@ enum {
     EXIT_NOT_FOUND = 127,
     RECORD_SIZE = 1024,
     CHUNK = 64 * 1024,       /* one read, and the largest write */
+    PIPE = 256 * 1024,       /* between the command and us; 256 of them use up what the kernel grants one user unasked */
     LEAST_CHUNK = 512,
     OWN_WORDS = 1024,        /* room behind a full chunk for the runner's own lines */
     INFO_SIZE = 4096,        /* the most that is read from the sandbox's info fd */
@@ -68,6 +69,7 @@ typedef int64_t nanos;
 #define NEVER INT64_MAX
 
 static const nanos GATHER = 100 * MS;       /* network storage: the longest that a byte waits for company */
+static const nanos BREATH = MS / 3;         /* after a read that emptied the pipe, until the next */
 static const nanos RETRY = 200 * MS;        /* between two tries to write to a storage that refused */
 static const nanos DRAIN = 2 * SECOND;      /* for output that comes after the command's end */
 static const nanos CLEAR = 1 * SECOND;      /* for killed processes to go */
@@ -142,6 +144,7 @@ struct run {
     bool output_dry, living_children;
     int unheard; /* a signal that came before there was a script in the sandbox */
     nanos settled_at, resend_at, time_limit_at, kill_at, drain_until, clear_until;
+    nanos read_at; /* not before then, while the command runs */
 };
 
 /* ---------------------------------------------------------------- small helpers */
@@ -987,6 +990,7 @@ static void read_output(struct run *run)
     ssize_t n = read(run->output, log->bytes + log->end, room);
     if (n > 0) {
         log_take(log, (size_t)n);
+        run->read_at = (size_t)n < room ? monotonic() + BREATH : 0;
     } else if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         run->output_dry = errno == EAGAIN;
     } else {
@@ -1042,11 +1046,19 @@ static bool finished(const struct run *run, nanos now)
     return (run->output_dry && !run->living_children) || now >= run->clear_until;
 }
 
+/* A command that prints fast would wake us for every page that it writes, which costs both more than the bytes do. */
+static bool breathes(const struct run *run, nanos now)
+{
+    return run->phase == RUNNING && now < run->read_at;
+}
+
 static nanos next_moment(const struct run *run, nanos now)
 {
     nanos next = earlier(run->kill_at, log_due(&run->log));
     if (run->phase == RUNNING)
         next = earlier(next, earlier(run->time_limit_at, run->resend_at));
+    if (breathes(run, now))
+        next = earlier(next, run->read_at);
     if (run->phase == DRAINING)
         next = earlier(next, run->drain_until);
     if (run->phase == CLEARING)
@@ -1056,12 +1068,13 @@ static nanos next_moment(const struct run *run, nanos now)
 
 static void wait_for_events(struct run *run)
 {
+    nanos now = monotonic(), next = next_moment(run, now), span = next <= now ? 0 : next - now;
+    bool reads = log_room(&run->log) > 0 && !breathes(run, now);
     struct pollfd fds[] = {
         {.fd = run->signals, .events = POLLIN},
-        {.fd = log_room(&run->log) > 0 ? run->output : -1, .events = POLLIN},
+        {.fd = reads ? run->output : -1, .events = POLLIN},
         {.fd = run->info, .events = POLLIN},
     };
-    nanos now = monotonic(), next = next_moment(run, now), span = next <= now ? 0 : next - now;
     struct timespec timeout = {.tv_sec = (time_t)(span / SECOND), .tv_nsec = (long)(span % SECOND)};
 
     if (ppoll(fds, 3, next == NEVER ? NULL : &timeout, NULL) <= 0)
@@ -1114,6 +1127,8 @@ static bool prepare(struct run *run, struct pipes *pipes)
     run->exec_error = pipes->exec_error[0];
     run->info = pipes->info[0];
     (void)fcntl(run->output, F_SETFL, O_NONBLOCK);
+    if (!run->log.network) /* there, writes are slow and the pipe fills: what it holds is lost with the machine */
+        (void)fcntl(run->output, F_SETPIPE_SZ, PIPE); /* refused: it stays at the usual 64 KiB */
     (void)fcntl(run->exec_error, F_SETFL, O_NONBLOCK);
     if (run->info >= 0)
         (void)fcntl(run->info, F_SETFL, O_NONBLOCK);
