@@ -1,4 +1,5 @@
-"""Guessing passwords is slowed down: by account and address, and by address alone, counted in Redis.
+"""Guessing passwords is slowed down: by account and address, and by address alone
+(accounts/counting.py).
 
 A try is counted before the password is looked at: of many that come at once no more are looked at.
 """
@@ -7,12 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import logging
 
-from django.core.cache import cache
-from redis.exceptions import RedisError
-
-log = logging.getLogger(__name__)
+from accounts.counting import count, forget, forgive
 
 FREE_TRIES = 10
 """wrong passwords for one account from one address that are forgiven in WINDOW"""
@@ -34,19 +31,14 @@ class SignInThrottle:
     def admits(self) -> bool:
         """Count a try. False: there were too many. Look before the password is checked: checking costs
         half a second of CPU."""
-        return _count(self._account) <= FREE_TRIES and (
-            _count(self._address) <= FREE_TRIES_OF_ADDRESS
+        return count(self._account, seconds=WINDOW) <= FREE_TRIES and (
+            count(self._address, seconds=WINDOW) <= FREE_TRIES_OF_ADDRESS
         )
 
     def reopen(self) -> None:
         """The right password: earlier slips are forgiven, and this was none."""
-        try:
-            cache.delete(self._account)
-            cache.decr(self._address)
-        except ValueError:
-            pass  # its window has ended
-        except RedisError as error:
-            log.warning("Sign-ins are not counted: %s", error)
+        forget(self._account)
+        forgive(self._address)
 
 
 def _network(address: str) -> str:
@@ -58,13 +50,3 @@ def _network(address: str) -> str:
     if found.version == 4:
         return str(found)
     return str(ipaddress.ip_network((found, 64), strict=False))
-
-
-def _count(key: str) -> int:
-    """How many there were with this one; 0 where nobody can count."""
-    try:
-        cache.add(key, 0, timeout=WINDOW)
-        return int(cache.incr(key))
-    except (RedisError, ValueError) as error:
-        log.warning("Sign-ins are not counted: %s", error)
-        return 0

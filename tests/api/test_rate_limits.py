@@ -10,7 +10,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 from redis.exceptions import ConnectionError as RedisIsAway
 
-from accounts import rates
+from accounts import counting, rates
 from accounts.models import User
 from tests.api.conftest import client_of
 
@@ -68,7 +68,7 @@ def test_without_redis_everybody_may_ask(owner: User, monkeypatch: pytest.Monkey
     def away(*_: object, **__: object) -> None:
         raise RedisIsAway("gone")
 
-    monkeypatch.setattr(rates._redis().connection_pool, "get_connection", away)
+    monkeypatch.setattr(counting._redis().connection_pool, "get_connection", away)
     assert statuses(client_of(owner), 6) == [200] * 6
 
 
