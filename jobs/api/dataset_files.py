@@ -7,31 +7,30 @@ from typing import Any
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.models import Scope, User
+from accounts.models import Scope
 from files import datasets as folders
-from files.safe import MAX_ENTRIES, SafeFolder
+from files.safe import MAX_ENTRIES
 from jobs import services
 from jobs.api.base import needs
 from jobs.api.datasets import DatasetView
 from jobs.api.fields import Flag, Strict, Text
-from jobs.api.files import Area, EntrySerializer, File, FilesView, NewFolderSerializer
-from jobs.api.problems import file_problems
-
-_BINARY = OpenApiTypes.BINARY
-_INLINE = OpenApiParameter("inline", bool, description="1: a browser shows text and images.")
-_ZIP = OpenApiParameter("zip", bool, description="1: the folder as a zip file.")
-_ONLY = OpenApiParameter("only", str, many=True, description="With zip: only these names.")
-_IF_MATCH = OpenApiParameter(
-    "If-Match", str, OpenApiParameter.HEADER, description="Write only over the file with this ETag."
-)
-_IF_NONE_MATCH = OpenApiParameter(
-    "If-None-Match", str, OpenApiParameter.HEADER, description='"*": write only if there is none.'
+from jobs.api.file_views import (
+    IF_MATCH,
+    IF_NONE_MATCH,
+    INLINE,
+    ONLY,
+    ZIP,
+    EntrySerializer,
+    FilesView,
+    NewFolderSerializer,
+    Shelf,
+    download_answers,
 )
 
 
@@ -50,120 +49,100 @@ class DatasetMoveSerializer(Strict):
 
 
 class DatasetFilesView(DatasetView, FilesView):
-    def folder(self) -> SafeFolder:
+    def shelf(self) -> Shelf:
         """The folder of a Dataset that this person may see, or change if that is what is asked."""
         found = self.dataset()
         if self.request.method not in SAFE_METHODS:
             services.must_change_files(self.user, found)
-        self.used = found
-        self.base = reverse("api-dataset-files", args=[found.public_id])
-        # Where a Task's files say which area.
-        self.kwargs["area"] = found.name
-        return folders.folder_of(found)
 
-    def owner(self) -> User:
-        return self.used.owner
+        def grew(count: int) -> None:
+            services.files_changed(found, grew=count)
 
-    def grew(self, count: int) -> None:
-        services.files_changed(self.used, grew=count)
-
-    def listing(self, path: str) -> Response:
-        response = super().listing(path)
-        del response.data["area"]
-        return response
-
-    def whole_name(self) -> str:
-        return self.used.name
+        return Shelf(
+            folder=folders.folder_of(found),
+            base=reverse("api-dataset-files", args=[found.public_id]),
+            owner=found.owner,
+            grew=grew,
+            name=found.name,
+            zip_name=found.name,
+        )
 
 
-class DatasetFiles(DatasetFilesView, Area):
+class DatasetFiles(DatasetFilesView):
     scopes = needs(POST=Scope.FILES)
 
     @extend_schema(
         operation_id="list_dataset_files",
-        parameters=[_ZIP, _ONLY],
+        parameters=[ZIP, ONLY],
         responses={
             (200, "application/json"): DatasetFolderSerializer,
-            (200, "application/zip"): _BINARY,
+            (200, "application/zip"): OpenApiTypes.BINARY,
         },
     )
-    def get(self, request: Request, dataset: str) -> HttpResponseBase:  # type: ignore[override]
+    def get(self, request: Request, dataset: str) -> HttpResponseBase:
         """What lies in the Dataset, or all of it as a zip."""
-        return super().get(request, task="", area="")
+        return self.show_folder(self.shelf(), "")
 
     @extend_schema(
         operation_id="create_folder_in_dataset",
         request=NewFolderSerializer,
         responses={201: EntrySerializer, 507: None},
     )
-    def post(self, request: Request, dataset: str) -> Response:  # type: ignore[override]
+    def post(self, request: Request, dataset: str) -> Response:
         """Make a folder."""
-        return super().post(request, task="", area="")
+        return self.make_folder(self.shelf(), "")
 
 
-class DatasetFile(DatasetFilesView, File):
+class DatasetFile(DatasetFilesView):
     scopes = needs(PUT=Scope.FILES, PATCH=Scope.FILES, POST=Scope.FILES, DELETE=Scope.FILES)
 
     @extend_schema(
         operation_id="download_dataset_file",
-        parameters=[_INLINE, _ZIP, _ONLY],
-        responses={
-            (200, "application/octet-stream"): _BINARY,
-            (200, "text/plain"): _BINARY,
-            (200, "image/*"): _BINARY,
-            (200, "application/pdf"): _BINARY,
-            (200, "application/json"): DatasetFolderSerializer,
-            (200, "application/zip"): _BINARY,
-            (206, "application/octet-stream"): _BINARY,
-            304: OpenApiResponse(description="The ETag of If-None-Match is still the file's."),
-            416: OpenApiResponse(description="The range lies beyond the file's end."),
-        },
+        parameters=[INLINE, ZIP, ONLY],
+        responses=download_answers(DatasetFolderSerializer),
     )
-    def get(self, request: Request, dataset: str, path: str) -> HttpResponseBase:  # type: ignore[override]
+    def get(self, request: Request, dataset: str, path: str) -> HttpResponseBase:
         """The content of a file (single Ranges work), or what a folder holds, or that as a zip."""
-        return super().get(request, task="", area="", path=path)
+        return self.show(self.shelf(), path)
 
     @extend_schema(
         operation_id="upload_dataset_file",
-        parameters=[_IF_MATCH, _IF_NONE_MATCH],
-        request={"application/octet-stream": _BINARY},
+        parameters=[IF_MATCH, IF_NONE_MATCH],
+        request={"application/octet-stream": OpenApiTypes.BINARY},
         responses={200: EntrySerializer, 201: EntrySerializer, 412: None, 507: None},
     )
-    def put(self, request: Request, dataset: str, path: str) -> Response:  # type: ignore[override]
+    def put(self, request: Request, dataset: str, path: str) -> Response:
         """Upload a file: the request's body as it is. Folders above it are made; a file that is
         there is replaced at once when all has arrived."""
-        return super().put(request, task="", area="", path=path)
+        return self.receive(self.shelf(), path)
 
     @extend_schema(
         operation_id="move_dataset_file",
         request=DatasetMoveSerializer,
         responses={200: EntrySerializer, 409: None, 507: None},
     )
-    def patch(self, request: Request, dataset: str, path: str) -> Response:  # type: ignore[override]
+    def patch(self, request: Request, dataset: str, path: str) -> Response:
         """Rename or move a file or folder. Nothing is replaced unless asked for."""
         asked = DatasetMoveSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        folder, path = self.folder(), path.rstrip("/")
-        target = asked.validated_data["path"]
-        with file_problems(path):
-            folder.entry(path)
-        with file_problems(target):
-            folder.move(path, target, replace=asked.validated_data.get("replace", False))
-            self.grew(0)
-            return Response(self.shown(folder.entry(target)))
+        given, shelf = asked.validated_data, self.shelf()
+        replace = given.get("replace", False)
+        response = self.move(shelf, path.rstrip("/"), given["path"], to=shelf, replace=replace)
+        shelf.grew(0)
+        return response
 
     @extend_schema(
         operation_id="remove_dataset_file", request=None, responses={204: None, 409: None}
     )
-    def delete(self, request: Request, dataset: str, path: str) -> Response:  # type: ignore[override]
+    def delete(self, request: Request, dataset: str, path: str) -> Response:
         """Remove a file, or a folder with all that it holds."""
-        return super().delete(request, task="", area="", path=path)
+        return self.remove(self.shelf(), path)
 
     @extend_schema(
         operation_id="create_folder_in_dataset_folder",
         request=NewFolderSerializer,
         responses={201: EntrySerializer, 507: None},
     )
-    def post(self, request: Request, dataset: str, path: str) -> Response:  # type: ignore[override]
+    def post(self, request: Request, dataset: str, path: str) -> Response:
         """Make a folder in a folder."""
-        return super().post(request, task="", area="", path=path)
+        return self.make_folder(self.shelf(), path.rstrip("/"))

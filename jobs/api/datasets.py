@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -16,11 +17,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import must_allow
-from accounts.models import ApiToken, Scope, User
+from accounts.models import ApiToken, Scope
 from files.models import Dataset, DatasetMember, DatasetRole
 from jobs import services
 from jobs.api.base import ApiView, existing, needs
 from jobs.api.fields import Flag, Strict, Text
+from jobs.api.members import leaving
 from jobs.api.pagination import OnePage
 from jobs.api.serializers import moment
 from jobs.services.datasets import DESCRIPTION_LIMIT, goes_at
@@ -133,6 +135,7 @@ class DatasetChangeSerializer(Strict):
 
 class DatasetMemberSerializer(serializers.Serializer[DatasetMember]):
     username = serializers.CharField(source="user.username")
+    name = serializers.CharField(source="user.get_full_name")
     role = serializers.ChoiceField(choices=DatasetRole.choices)
     added_at = moment()
 
@@ -284,14 +287,7 @@ class DatasetOneMember(DatasetView):
     def delete(self, request: Request, dataset: str, username: str) -> Response:
         """Take it back from a member; or, with my own name, leave it."""
         found = self.dataset()
-        if username == self.user.get_username():
-            person: User = self.user
-        else:
-            services.must_manage_dataset(self.user, found)
-            # Not by person_named(): the account may be switched off by now.
-            member = found.members.filter(user__username=username.replace("\0", "")).first()
-            if member is None:
-                raise Http404
-            person = member.user
+        may = partial(services.must_manage_dataset, self.user, found)
+        person = leaving(self.user, username, found.members, may)
         services.unshare_dataset(user=self.user, dataset=found, person=person)
         return Response(status=HTTPStatus.NO_CONTENT)

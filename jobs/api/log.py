@@ -24,7 +24,7 @@ from files import serving
 from files.serving import Part, UnsatisfiableRange
 from jobs import runlog, watching
 from jobs.api.base import ApiView
-from jobs.api.files import AnyAccept
+from jobs.api.file_views import AnyAccept
 from jobs.api.problems import Problem
 from jobs.models import Run
 

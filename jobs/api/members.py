@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Manager, QuerySet
 from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -14,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import Scope, User
+from files.models import DatasetMember
 from jobs import services
 from jobs.api.base import ApiView, needs
 from jobs.api.fields import Strict
@@ -82,16 +85,27 @@ class TaskOneMember(ApiView):
     def delete(self, request: Request, task: str, username: str) -> Response:
         """Take the Task back from a member; or, with my own name, leave it."""
         found = self.task(task)
-        if username == self.user.get_username():
-            person: User = self.user
-        else:
-            services.must_manage(self.user, found)
-            member = found.members.filter(user__username=username.replace("\0", "")).first()
-            if member is None:
-                raise Http404
-            person = member.user
+        may = partial(services.must_manage, self.user, found)
+        person = leaving(self.user, username, found.members, may)
         services.unshare_task(user=self.user, task=found, person=person)
         return Response(status=HTTPStatus.NO_CONTENT)
+
+
+def leaving(
+    user: User,
+    username: str,
+    members: Manager[TaskMember] | Manager[DatasetMember],
+    must_manage: Callable[[], None],
+) -> User:
+    """Who is taken out of a Task or Dataset: `user` may name themselves; who names another must manage
+    it, and the other be one of its members (whose account may be switched off by now). Else 404."""
+    if username == user.get_username():
+        return user
+    must_manage()
+    member = members.filter(user__username=username.replace("\0", "")).first()
+    if member is None:
+        raise Http404
+    return member.user
 
 
 class People(ListAPIView[User], ApiView):

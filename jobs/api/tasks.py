@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import CharField, OuterRef, QuerySet, Subquery
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -44,6 +45,17 @@ class DuplicateSerializer(Strict):
     )
 
 
+class DuplicatedSerializer(TaskSerializer):
+    left_out = serializers.SerializerMethodField(
+        help_text='what was not copied so far: links, files that cannot be read ("code/link"), '
+        'Datasets that I may not use ("data/rivers")',
+    )
+
+    def get_left_out(self, task: Task) -> list[str]:
+        left_out: list[str] = self.context["left_out"]
+        return left_out
+
+
 class TransferSerializer(Strict):
     to = Text(max_length=254, allow_blank=False, help_text="user name of the new owner")
 
@@ -62,8 +74,14 @@ class TaskView(ApiView):
         related = tasks.select_related("owner", "environment", "copy")
         return related.prefetch_related("datasets").annotate(member_role=role)
 
-    def answer(self, task: Task, status: HTTPStatus = HTTPStatus.OK) -> Response:
-        body = TaskSerializer(task, context={"user": self.user}).data
+    def answer(
+        self,
+        task: Task,
+        status: HTTPStatus = HTTPStatus.OK,
+        shape: type[TaskSerializer] = TaskSerializer,
+        **context: Any,
+    ) -> Response:
+        body = shape(task, context={"user": self.user, **context}).data
         headers = None
         if status is HTTPStatus.CREATED:
             headers = {"Location": reverse("api-task", args=[task.public_id])}
@@ -182,17 +200,22 @@ class DuplicateTask(TaskView):
     scopes = needs(POST=Scope.RUN)
 
     @extend_schema(
-        operation_id="duplicate_task", request=DuplicateSerializer, responses={201: TaskSerializer}
+        operation_id="duplicate_task",
+        request=DuplicateSerializer,
+        responses={201: DuplicatedSerializer},
     )
     def post(self, request: Request, task: str) -> Response:
         """A new Task of mine with the settings, code and input of this one, without output and Runs.
         While `copying` is not null its files are still on their way, and nothing can run in it."""
         asked = DuplicateSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        new = services.duplicate_task(
-            user=self.user, task=self.task(task), name=asked.validated_data.get("name", "")
+        left_out: list[str] = []
+        name = asked.validated_data.get("name", "")
+        made = services.duplicate_task(
+            user=self.user, task=self.task(task), name=name, left_out=left_out
         )
-        return self.answer(existing(self.tasks(), new.public_id), HTTPStatus.CREATED)
+        new = existing(self.tasks(), made.public_id)
+        return self.answer(new, HTTPStatus.CREATED, DuplicatedSerializer, left_out=left_out)
 
 
 class TransferTask(TaskView):

@@ -16,7 +16,7 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import User
 from files import marker, serving, storage
-from jobs.api import files as api_files
+from jobs.api import file_views as api_files
 from jobs.models import Task
 from tests.factories import make_token
 

@@ -14,7 +14,7 @@ from django.test import Client
 
 from accounts.models import User
 from files import storage
-from jobs.api import files
+from jobs.api import file_views as files
 from jobs.models import Task, UserLimits
 from rcluster_site.handler import Handler
 from tests.factories import make_token

@@ -11,6 +11,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import ApiToken, Scope, User
+from files import storage
 from jobs.models import Role, Task, TaskMember, UserLimits
 from jobs.states import RunState
 from tests.api.conftest import client_of
@@ -94,7 +95,17 @@ def test_duplicate(
     assert made.headers["Location"] == f"/api/v1/tasks/{shown['id']}"
     listed = theirs.get(f"/api/v1/tasks/{shown['id']}/files/code").json()["entries"]
     assert [entry["name"] for entry in listed] == ["a.R"]
+    assert shown["left_out"] == []
     assert send(api, "post", f"tasks/{task.public_id}/duplicate", {"name": ""}).status_code == 400
+
+
+def test_a_duplicate_names_what_it_left_out(
+    api: Client, task: Task, put: Callable[[str, bytes], None]
+) -> None:
+    put("code/a.R", b"1")
+    (storage.area(task.public_id, "code").path / "link").symlink_to("a.R")
+    made = send(api, "post", f"tasks/{task.public_id}/duplicate")
+    assert made.json()["left_out"] == ["code/link"]
 
 
 def test_transfer(api: Client, task: Task, stranger: User) -> None:

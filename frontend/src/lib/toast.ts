@@ -5,7 +5,7 @@ import { h, icon, need } from "@/lib/dom";
 interface Options {
   bad?: boolean;
   action?: { label: string; run: () => void };
-  /** ms; an error stays until it is dismissed */
+  /** ms without pointer or focus on it; an error stays until it is dismissed */
   lasts?: number;
   /** the toast went away without its action */
   gone?: () => void;
@@ -30,7 +30,15 @@ export function toast(message: string, options: Options = {}): () => void {
   );
   need(document, "#toasts").append(box);
   const lasts = options.lasts ?? (options.bad ? 0 : 6000);
-  const timer = lasts ? window.setTimeout(close, lasts) : undefined;
+  let timer: number | undefined;
+  const count = (): void => {
+    window.clearTimeout(timer);
+    // Whoever reaches for the button, with pointer or keyboard, has all the time they need.
+    if (lasts && box.isConnected && !box.matches(":hover, :focus-within")) timer = window.setTimeout(close, lasts);
+  };
+  for (const name of ["pointerleave", "focusout"]) box.addEventListener(name, () => window.setTimeout(count));
+  for (const name of ["pointerenter", "focusin"]) box.addEventListener(name, () => { window.clearTimeout(timer); });
+  count();
   return close;
 }
 
