@@ -1,10 +1,11 @@
 /** A message with "Undo" waits for whoever is on their way to the button. */
 
+import { h } from "@/lib/dom";
 import { toast } from "@/lib/toast";
 
 beforeEach(() => {
   vi.useFakeTimers();
-  document.body.innerHTML = '<div id="toasts"></div>';
+  document.body.replaceChildren(h("div", { id: "toasts" }));
 });
 afterEach(() => vi.useRealTimers());
 
