@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Generic, TypeVar
+
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import Group
+from django.db.models import Model
 from django.http import HttpRequest
 
 from accounts.forms import AdminSignInForm
@@ -15,16 +18,44 @@ admin.site.disable_action("delete_selected")
 admin.site.login_form = AdminSignInForm
 
 
-@admin.register(User)
-class PersonAdmin(UserAdmin[User]):
-    """What the pages below /manage/ don't have. Deleting is theirs: they look what somebody owns."""
+admin.site.unregister(Group)
 
-    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+Row = TypeVar("Row", bound=Model)
+
+
+class ReadOnly(admin.ModelAdmin[Row], Generic[Row]):
+    """Rows to look at: what people change, they change where it is checked, told and noted."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
 
 
+@admin.register(User)
+class PersonAdmin(ReadOnly[User]):
+    list_display = ("username", "email", "is_active", "is_staff", "last_login", "closed_at")
+    list_filter = ("is_active", "is_staff")
+    search_fields = ("username", "email")
+    fields = (
+        "username",
+        "email",
+        "first_name",
+        "last_name",
+        "is_active",
+        "is_staff",
+        "date_joined",
+        "last_login",
+        "closed_at",
+    )
+
+
 @admin.register(ApiToken)
-class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
+class ApiTokenAdmin(ReadOnly[ApiToken]):
     """Who holds which token. It can be revoked (deleted); only its user can make one."""
 
     list_display = ("name", "user", "created_at", "expires_at", "last_used_at")
@@ -34,8 +65,5 @@ class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
     fields = ("user", "name", "created_at", "expires_at", "last_used_at")
     readonly_fields = fields
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
-        return False
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return admin.ModelAdmin.has_delete_permission(self, request)

@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
-
 from django.contrib import admin
-from django.db.models import Model
 from django.http import HttpRequest
 
+from accounts.admin import ReadOnly
 from jobs.models import Environment, Machine, Run, RunEvent, Site, Task, UserLimits
-
-Row = TypeVar("Row", bound=Model)
-
-
-class ReadOnly(admin.ModelAdmin[Row], Generic[Row]):
-    """Rows that only the system writes."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
 
 
 @admin.register(Environment)
@@ -43,19 +26,10 @@ class EnvironmentAdmin(ReadOnly[Environment]):
 
 
 @admin.register(Task)
-class TaskAdmin(admin.ModelAdmin[Task]):
+class TaskAdmin(ReadOnly[Task]):
     list_display = ("name", "owner", "environment", "cpus", "memory", "used_at")
     list_select_related = ("owner", "environment")
     search_fields = ("name", "public_id", "owner__username")
-    readonly_fields = ("public_id", "created_at", "used_at")
-    autocomplete_fields = ("owner",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        # A Task has folders: it is made on the pages or by the API.
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
 
 
 class TimelineInline(admin.TabularInline[RunEvent, Run]):

@@ -107,7 +107,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "RCLUSTER_ADDRESS",
         "",
-        "Address of the portal as people open it, for links on Mesos' pages.",
+        "Address of the portal as people open it, for links that commands print and on Mesos' pages.",
     ),
     Setting(
         "RCLUSTER_REGISTRY_AUTH",

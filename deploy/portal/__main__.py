@@ -21,8 +21,9 @@ R-Cluster: a team's web portal for running R on a pool of machines.
                                     mesos or auto
   ./rcluster down                   stop the portal; Runs go on
   ./rcluster status                 processes, address, Runs; exit status 0 only if all is well
-  ./rcluster password [USER]        a link to choose a new password, for who is locked out;
-                                    no USER: the first administrator
+  ./rcluster password [USER] [--administrator]
+                                    a link to choose a new password, for who is locked out; no USER:
+                                    the first administrator; with the word, USER is made one first
 
   ./rcluster test [WHAT]            fast | all | browser | chaos | mesos | nfs   (no word: all)
                                     chaos [--seconds N] [--seed N] [--backend NAME]
@@ -93,9 +94,12 @@ def _status(arguments: list[str]) -> int:
 def _password(arguments: list[str]) -> int:
     from deploy.portal import password
 
+    administrator = _flag(arguments, "--administrator")
     username = arguments.pop(0) if arguments else ""
     _nothing_left("password", arguments if not username.startswith("-") else [username])
-    return password.link(_place(), username)
+    if administrator and not username:
+        raise Usage("./rcluster password --administrator needs the name of a person.")
+    return password.link(_place(), username, administrator=administrator)
 
 
 def _test(arguments: list[str]) -> int:

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from deploy.portal import builds, homes, packages, ports, site, supervisor
@@ -29,6 +29,8 @@ class Record:
     url: str
     probe: str
     """host:port that this machine reaches it by"""
+    host_name: str
+    """by which it wants to be called"""
     digest: str
     """of its settings and code"""
 
@@ -71,7 +73,9 @@ def up(place: Place, *, backend: str = "auto", progress: Progress | None = None)
         else:
             with progress.step("Starting the portal"):
                 supervisor.start(place)
-                fresh = Record(str(place.clone), place.url, _probe(place), _digest(place))
+                fresh = Record(
+                    str(place.clone), place.url, _probe(place), place.host_name, _digest(place)
+                )
                 _record_path(place).write_text(json.dumps(asdict(fresh)) + "\n")
                 wait_until_ready(place)
     return Up(site=found, password=password, was_running=was_running)
@@ -92,7 +96,7 @@ def record(place: Place) -> Record | None:
     """None when no portal was started from this home, or it was stopped."""
     try:
         found = json.loads(_record_path(place).read_text())
-        return Record(**{name: str(found[name]) for name in ("clone", "url", "probe", "digest")})
+        return Record(**{each.name: str(found[each.name]) for each in fields(Record)})
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 

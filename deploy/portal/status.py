@@ -19,7 +19,7 @@ def show(place: Place) -> int:
     if not states:
         _say(f"No portal runs from {place.home}. Start it: ./rcluster up")
         return 3
-    ready = running is not None and portal.is_ready(running.probe, place.host_name)
+    ready = running is not None and portal.is_ready(running.probe, running.host_name)
     for state in states:
         uptime = _span(time.time() - state.since) if state.state == "RUNNING" else ""
         pid = str(state.pid) if state.pid else ""

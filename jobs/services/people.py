@@ -36,6 +36,14 @@ def staff_only(by: User) -> None:
         raise Forbidden("Only administrators may do this.")
 
 
+def _still_staff(by: User) -> None:
+    """In a transaction that takes rights away from another: one of two administrators who do that to each
+    other at the same moment comes second, is none any more, and is refused. So one always remains."""
+    administrators = User.objects.select_for_update().filter(is_staff=True, is_active=True)
+    if by.pk not in list(administrators.order_by("pk").values_list("pk", flat=True)):
+        raise Forbidden("Only administrators may do this.")
+
+
 def subject_id(person: User) -> str:
     """By which the audit log knows them, whatever they are called."""
     return f"person-{person.pk}"
@@ -96,6 +104,7 @@ def switch_off(*, by: User, person: User, cancel_runs: bool = False) -> int:
     staff_only(by)
     _not_oneself(by, person, "switch your own account off")
     with transaction.atomic():
+        _still_staff(by)
         switched = User.objects.filter(pk=person.pk, is_active=True).update(is_active=False)
         person.is_active = False
         sessions = _end_sessions(person)
@@ -131,14 +140,36 @@ def switch_on(*, by: User, person: User) -> None:
 def set_staff(*, by: User, person: User, staff: bool) -> None:
     """Make them an administrator, or an ordinary person. Safe to repeat."""
     staff_only(by)
-    if not staff:
-        _not_oneself(by, person, "take the administration away from yourself")
+    _not_oneself(by, person, "change what you may do yourself")
     with transaction.atomic():
+        _still_staff(by)
         rows = User.objects.filter(pk=person.pk).exclude(is_staff=staff, is_superuser=staff)
         if rows.update(is_staff=staff, is_superuser=staff):
             _note(by, Action.PERSON_MADE_STAFF if staff else Action.PERSON_UNMADE_STAFF, person)
             _tell_sockets(person)
     person.refresh_from_db()
+
+
+def make_administrator(username: str) -> User:
+    """For a command on the machine itself: this person is an administrator and switched on afterwards;
+    where there is nobody of that name, there is afterwards, without a password."""
+    person = people().filter(username=username).first()
+    with transaction.atomic():
+        if person is None:
+            _check_username(username)
+            person = User(username=username, is_staff=True, is_superuser=True)
+            person.set_unusable_password()
+            person.save()
+            _note(None, Action.PERSON_ADDED, person, "as administrator")
+            return person
+        rows = User.objects.filter(pk=person.pk)
+        if rows.filter(is_active=False).update(is_active=True):
+            _note(None, Action.PERSON_SWITCHED_ON, person)
+        if rows.exclude(is_staff=True, is_superuser=True).update(is_staff=True, is_superuser=True):
+            _note(None, Action.PERSON_MADE_STAFF, person)
+            _tell_sockets(person)
+    person.refresh_from_db()
+    return person
 
 
 def set_email(*, by: User, person: User, email: str) -> None:
@@ -195,6 +226,7 @@ def delete_person(*, by: User, person: User) -> None:
     staff_only(by)
     _not_oneself(by, person, "delete your own account")
     with transaction.atomic():
+        _still_staff(by)
         if reason := why_not_deleted(person):
             raise Refused(reason)
         _end_sessions(person)
@@ -281,7 +313,7 @@ def _check_email(email: str) -> None:
 
 
 def _not_oneself(by: User, person: User, what: str) -> None:
-    """Also what keeps the portal from losing its last administrator."""
+    """Also what keeps the portal from losing its last administrator: who does it remains one."""
     if by.pk == person.pk:
         raise Refused(f"You can't {what}: ask another administrator.")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from deploy.portal import password, status, supervisor
 from deploy.portal import portal as launcher
-from deploy.portal import status, supervisor
 from deploy.portal.place import Place
 from deploy.portal.problem import Problem
 from tests.portal import Portal, start_portal
@@ -85,6 +85,20 @@ def test_a_changed_setting_restarts(own: Portal) -> None:
     changed = Place.of({**own.place.variables, "RCLUSTER_TIME_ZONE": "Europe/Berlin"})
     assert not launcher.up(changed).was_running
     assert own.process_pid("web") != before
+    launcher.up(own.place)
+
+
+def test_a_shell_without_its_settings_tells_the_same_of_it(
+    own: Portal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    launcher.up(Place.of({**own.place.variables, "RCLUSTER_HOSTS": "r.example.org"}))
+    kept = ("PATH", "RCLUSTER_HOME", "RCLUSTER_USER")
+    bare = Place.of({k: v for k, v in own.place.variables.items() if k in kept})
+    assert status.show(bare) == 0
+    assert password.link(bare, "dora", administrator=True) == 0
+    shown = capsys.readouterr().out
+    assert f"Portal     http://r.example.org:{own.place.port}/  (ready)" in shown
+    assert f"\nhttp://r.example.org:{own.place.port}/account/choose/" in shown
     launcher.up(own.place)
 
 

@@ -23,6 +23,7 @@ CLONE = Path(__file__).parent.parent.parent
         (["down", "--now"], "does not know “--now”"),
         (["password", "--all"], "does not know “--all”"),
         (["password", "anna", "bert"], "does not know “bert”"),
+        (["password", "--administrator"], "needs the name"),
         (["mesos-lab"], "needs one of up, down, kill, status"),
         (["mesos-lab", "kill"], "needs a name"),
         (["mesos-lab", "up", "--agents", "x"], "give a whole number from 1 to 100"),

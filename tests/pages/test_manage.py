@@ -21,6 +21,7 @@ from accounts.models import ApiToken, AuditEntry, User
 from files.models import Dataset
 from jobs.models import GIB, Role, Run, Task, TaskMember, UserLimits
 from jobs.services import Refused, RunRequest, announcements, limits, people, submit
+from jobs.services.rights import Forbidden
 from jobs.states import RunState
 from tests.factories import (
     PASSWORD,
@@ -402,3 +403,64 @@ def test_who_is_locked_out_gets_a_link_on_the_machine_itself(boss: User) -> None
     for name, told in (("anna", "switched off"), ("nobody", "There is no user nobody")):
         with pytest.raises(CommandError, match=told):
             link(name)
+
+
+def test_nobody_is_administrator_any_more_of_two_who_end_each_other(boss: User) -> None:
+    """Each was one when they asked: who comes second is none by then."""
+    other = make_user("other", staff=True)
+    people.set_staff(by=boss, person=other, staff=False)
+    for act in (
+        lambda: people.set_staff(by=other, person=boss, staff=False),
+        lambda: people.switch_off(by=other, person=boss),
+        lambda: people.delete_person(by=other, person=boss),
+    ):
+        other.is_staff = True  # as it was loaded
+        with pytest.raises(Forbidden):
+            act()
+    boss.refresh_from_db()
+    assert (boss.is_staff, boss.is_active) == (True, True)
+
+
+@pytest.mark.parametrize("staff", [True, False])
+def test_nobody_changes_what_they_may_do_themselves(boss: User, staff: bool) -> None:
+    User.objects.filter(pk=boss.pk).update(is_superuser=False)
+    with pytest.raises(Refused, match="ask another administrator"):
+        people.set_staff(by=boss, person=boss, staff=staff)
+    boss.refresh_from_db()
+    assert (boss.is_staff, boss.is_superuser) == (True, False)
+
+
+def test_the_database_pages_only_show(office: Client, boss: User) -> None:
+    anna = make_user("anna")
+    task = make_task(anna)
+    for path in (f"accounts/user/{anna.pk}", f"jobs/task/{task.pk}"):
+        shown = text(office, f"/admin/{path}/change/")
+        assert anna.password not in shown
+        for act, data in (
+            ("change", {"is_active": "", "owner": boss.pk}),
+            ("delete", {"post": "yes"}),
+        ):
+            assert office.post(f"/admin/{path}/{act}/", data).status_code == 403
+    for path in ("accounts/user", "jobs/task"):
+        assert office.get(f"/admin/{path}/add/").status_code == 403
+    office.post(
+        f"/admin/accounts/user/{anna.pk}/password/", {"password1": "x" * 12, "password2": "x" * 12}
+    )
+    assert Client().login(username="anna", password=PASSWORD)
+
+
+def test_a_command_on_the_machine_makes_an_administrator_where_there_is_none(boss: User) -> None:
+    User.objects.update(is_active=False, is_staff=False, is_superuser=False)
+    with pytest.raises(CommandError, match="--administrator"):
+        call_command("password_link")
+    for name in ("boss", "new"):
+        said = StringIO()
+        call_command("password_link", name, "--administrator", stdout=said)
+        assert json.loads(said.getvalue())["username"] == name
+        person = User.objects.get(username=name)
+        assert (person.is_active, person.is_staff, person.is_superuser) == (True, True, True)
+    assert [entry.subject for entry in noted(Action.PERSON_MADE_STAFF)] == ["boss"]
+    assert [entry.subject for entry in noted(Action.PERSON_SWITCHED_ON)] == ["boss"]
+    assert [entry.subject for entry in noted(Action.PERSON_ADDED)] == ["new"]
+    with pytest.raises(CommandError, match="no blanks"):
+        call_command("password_link", "two words", "--administrator")

@@ -23,19 +23,38 @@ class Command(BaseCommand):
         parser.add_argument(
             "username", nargs="?", default="", help="default: the first administrator"
         )
+        parser.add_argument(
+            "--administrator",
+            action="store_true",
+            help="make this person an administrator first, switched on, new if there is none",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         name = options["username"]
-        if name:
+        if options["administrator"]:
+            if not name:
+                raise CommandError("Name the person who is to be an administrator.")
+            person: User | None = _administrator(name)
+        elif name:
             person = people.people().filter(username=name).first()
         else:
             staff = people.people().filter(is_staff=True, is_active=True)
             person = staff.order_by("pk").first()
         if person is None:
             raise CommandError(
-                f"There is no user {name}." if name else "There is no administrator."
+                f"There is no user {name}."
+                if name
+                else "There is no administrator. Make one: ./rcluster password USER --administrator"
             )
         self.stdout.write(json.dumps(_link(person)))
+
+
+def _administrator(username: str) -> User:
+    try:
+        with origins.coming("command"):
+            return people.make_administrator(username)
+    except Refused as refused:
+        raise CommandError(str(refused)) from refused
 
 
 def _link(person: User) -> dict[str, str | int]:
