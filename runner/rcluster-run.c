@@ -59,6 +59,8 @@ enum {
     OWN_WORDS = 1024,        /* room behind a full chunk for the runner's own lines */
     INFO_SIZE = 4096,        /* the most that is read from the sandbox's info fd */
     MEMORY_PEAKS = 8,
+    MEMORY_STATS = 8,
+    STAT_SIZE = 16 * 1024,   /* the most that is read of a --memory-stat file */
     OOM_COUNTS = 8,
 };
 
@@ -70,6 +72,8 @@ typedef int64_t nanos;
 
 static const nanos GATHER = 100 * MS;       /* network storage: the longest that a byte waits for company */
 static const nanos BREATH = MS / 3;         /* after a read that emptied the pipe, until the next */
+static const nanos FIRST_SAMPLE = 50 * MS;  /* of the memory in use; then after twice as long each time, up to */
+static const nanos SAMPLE_EVERY = 1 * SECOND;
 static const nanos RETRY = 200 * MS;        /* between two tries to write to a storage that refused */
 static const nanos DRAIN = 2 * SECOND;      /* for output that comes after the command's end */
 static const nanos CLEAR = 1 * SECOND;      /* for killed processes to go */
@@ -90,6 +94,8 @@ struct options {
     int info_fd; /* -1: no sandbox */
     const char *memory_peak[MEMORY_PEAKS];
     int memory_peaks;
+    const char *memory_stat[MEMORY_STATS];
+    int memory_stats;
     const char *oom_count[OOM_COUNTS];
     int oom_counts;
     enum storage storage;
@@ -145,6 +151,8 @@ struct run {
     int unheard; /* a signal that came before there was a script in the sandbox */
     nanos settled_at, resend_at, time_limit_at, kill_at, drain_until, clear_until;
     nanos read_at; /* not before then, while the command runs */
+    nanos sample_at, sample_after;
+    uint64_t sampled; /* bytes of memory in use at a time at most, as far as anybody looked; 0: nobody could */
 };
 
 /* ---------------------------------------------------------------- small helpers */
@@ -465,23 +473,52 @@ static const char *memory_peak(const struct options *options, char *text, size_t
     return "null";
 }
 
+/* What stands behind a name at the beginning of a line; NULL where no line begins so. */
+static const char *behind(const char *text, const char *name)
+{
+    size_t length = strlen(name);
+    while (text != NULL && strncmp(text, name, length) != 0) {
+        text = strchr(text, '\n');
+        text = text == NULL ? NULL : text + 1;
+    }
+    return text == NULL ? NULL : text + length;
+}
+
+static uint64_t value_of(const char *text, const char *name)
+{
+    const char *value = behind(text, name);
+    return value == NULL ? 0 : strtoull(value, NULL, 10);
+}
+
+/* Looks how much memory is in use, in the first of the --memory-stat files that can be read: what processes have of their
+ * own and share, temporary files in memory included. Not what the kernel keeps of other files while there is room for it,
+ * which the cgroup's own peak counts, too: a script that reads a large file would seem to need its whole limit. */
+static void sample_memory(struct run *run, nanos now)
+{
+    static char text[STAT_SIZE];
+    run->sample_after = earlier(2 * run->sample_after, SAMPLE_EVERY);
+    run->sample_at = run->options.memory_stats > 0 ? now + run->sample_after : NEVER;
+    for (int i = 0; i < run->options.memory_stats; i++) {
+        if (!read_text(run->options.memory_stat[i], text, sizeof text))
+            continue;
+        uint64_t old = value_of(text, "total_rss ") + value_of(text, "total_shmem "); /* cgroup v1 */
+        uint64_t used = old > 0 ? old : value_of(text, "anon ") + value_of(text, "shmem ");
+        run->sampled = used > run->sampled ? used : run->sampled;
+        return;
+    }
+}
+
 /* How many processes the kernel killed for memory: from the first of the --oom-kills files that has a line "oom_kill N".
  * Both cgroup v1 (memory.oom_control) and v2 (memory.events) write it so. */
 static const char *oom_kills(const struct options *options, char *number, size_t size)
 {
-    static const char key[] = "oom_kill ";
     char text[512];
     for (int i = 0; i < options->oom_counts; i++) {
         if (!read_text(options->oom_count[i], text, sizeof text))
             continue;
-        const char *line = text;
-        while (line != NULL && strncmp(line, key, sizeof key - 1) != 0) {
-            line = strchr(line, '\n');
-            line = line == NULL ? NULL : line + 1;
-        }
+        const char *line = behind(text, "oom_kill ");
         if (line == NULL)
             continue;
-        line += sizeof key - 1;
         size_t digits = strspn(line, "0123456789");
         if (digits == 0 || digits >= size)
             continue;
@@ -492,6 +529,19 @@ static const char *oom_kills(const struct options *options, char *number, size_t
     return "null";
 }
 
+/* Of the cgroup's peak, which no look can miss, and the looks, which tell memory from files that are only kept: the peak
+ * where the limit was hit, or nobody looked. */
+static const char *peak_memory(const struct run *run, const char *peak, const char *killed, uint64_t largest, char *text,
+                               size_t size)
+{
+    uint64_t used = run->sampled > largest ? run->sampled : largest;
+    bool limit_hit = strcmp(killed, "null") != 0 && strcmp(killed, "0") != 0;
+    if (run->sampled == 0 || limit_hit || strcmp(peak, "null") == 0 || strtoull(peak, NULL, 10) <= used)
+        return peak;
+    (void)snprintf(text, size, "%" PRIu64, used);
+    return text;
+}
+
 static double seconds(struct timeval t)
 {
     return (double)t.tv_sec + (double)t.tv_usec / 1e6;
@@ -500,11 +550,13 @@ static double seconds(struct timeval t)
 static void put_ended(struct run *run)
 {
     const struct log *log = &run->log;
-    char json[RECORD_SIZE], code[24], signal_text[24], terminated[24], peak[32], killed[24];
+    char json[RECORD_SIZE], code[24], signal_text[24], terminated[24], peak[32], used[32], killed[24];
     uint64_t kept = log->written < log->accepted ? log->written : log->accepted;
     struct rusage usage = {0};
 
     (void)getrusage(RUSAGE_CHILDREN, &usage);
+    const char *kills = oom_kills(&run->options, killed, sizeof killed);
+    uint64_t largest = (uint64_t)usage.ru_maxrss * 1024;
     int n = begin_record(run, json, sizeof json, "ended");
     (void)snprintf(json + n, sizeof json - (size_t)n,
                    ",\"ended_at\":%.3f,\"exit_code\":%s,\"signal\":%s,\"timed_out\":%s,\"terminated_by\":%s"
@@ -515,8 +567,8 @@ static void put_ended(struct run *run)
                    number_or_null(signal_text, sizeof signal_text, run->signal != 0, run->signal),
                    run->timed_out ? "true" : "false",
                    number_or_null(terminated, sizeof terminated, run->terminated_by != 0, run->terminated_by),
-                   log->written, log->received - kept, log->lost_errno, run->exec_errno, (long long)usage.ru_maxrss * 1024,
-                   memory_peak(&run->options, peak, sizeof peak), oom_kills(&run->options, killed, sizeof killed),
+                   log->written, log->received - kept, log->lost_errno, run->exec_errno, (long long)largest,
+                   peak_memory(run, memory_peak(&run->options, peak, sizeof peak), kills, largest, used, sizeof used), kills,
                    seconds(usage.ru_utime), seconds(usage.ru_stime));
     put_record(run, json);
 }
@@ -782,6 +834,8 @@ static void start_command(struct run *run, struct pipes *pipes)
         run->command = pid;
         run->settled_at = monotonic() + SETTLE;
         run->time_limit_at = after(monotonic(), run->options.time_limit);
+        run->sample_at = run->options.memory_stats > 0 ? monotonic() + FIRST_SAMPLE : NEVER;
+        run->sample_after = FIRST_SAMPLE;
     } else {
         start_failed(run, (struct start_error){STEP_FORK, error});
         run->phase = CLEARING;
@@ -1009,6 +1063,8 @@ static void look_at_clock(struct run *run, nanos now)
             start_grace(run, now);
         }
     }
+    if (run->phase == RUNNING && now >= run->sample_at)
+        sample_memory(run, now);
     if (run->phase == RUNNING && now >= run->resend_at)
         forward(run, run->unheard, now);
     if (now >= run->kill_at) {
@@ -1056,7 +1112,7 @@ static nanos next_moment(const struct run *run, nanos now)
 {
     nanos next = earlier(run->kill_at, log_due(&run->log));
     if (run->phase == RUNNING)
-        next = earlier(next, earlier(run->time_limit_at, run->resend_at));
+        next = earlier(earlier(next, run->sample_at), earlier(run->time_limit_at, run->resend_at));
     if (breathes(run, now))
         next = earlier(next, run->read_at);
     if (run->phase == DRAINING)
@@ -1161,8 +1217,8 @@ static _Noreturn void usage(const char *complaint, const char *subject)
 {
     warn("%s%s", complaint, subject);
     (void)fputs("usage: rcluster-run --dir DIR [--time-limit SECONDS] [--grace SECONDS] [--log-cap BYTES] [--stdin FILE]\n"
-                "         [--workdir DIR] [--sandbox-info-fd N] [--memory-peak FILE]... [--oom-kills FILE]...\n"
-                "         [--storage auto|local|network] [--full-disk-wait SECONDS] -- COMMAND [ARG...]\n", stderr);
+                "         [--workdir DIR] [--sandbox-info-fd N] [--memory-peak FILE]... [--memory-stat FILE]...\n"
+                "         [--oom-kills FILE]... [--storage auto|local|network] [--full-disk-wait SECONDS] -- COMMAND [ARG...]\n", stderr);
     exit(EXIT_NEVER_RAN);
 }
 
@@ -1222,6 +1278,11 @@ static void set_option(struct options *options, int letter, const char *value)
             usage("too many --memory-peak: ", value);
         options->memory_peak[options->memory_peaks++] = value;
         return;
+    case 'u':
+        if (options->memory_stats == MEMORY_STATS)
+            usage("too many --memory-stat: ", value);
+        options->memory_stat[options->memory_stats++] = value;
+        return;
     case 'o':
         if (options->oom_counts == OOM_COUNTS)
             usage("too many --oom-kills: ", value);
@@ -1240,7 +1301,7 @@ static void parse_options(struct options *options, int argc, char **argv)
         {"grace", required_argument, NULL, 'g'},      {"log-cap", required_argument, NULL, 'c'},
         {"stdin", required_argument, NULL, 'i'},      {"workdir", required_argument, NULL, 'w'},
         {"sandbox-info-fd", required_argument, NULL, 's'}, {"memory-peak", required_argument, NULL, 'm'},
-        {"oom-kills", required_argument, NULL, 'o'},
+        {"memory-stat", required_argument, NULL, 'u'}, {"oom-kills", required_argument, NULL, 'o'},
         {"storage", required_argument, NULL, 'n'},    {"full-disk-wait", required_argument, NULL, 'f'},
         {NULL, 0, NULL, 0},
     };
@@ -1287,6 +1348,6 @@ int main(int argc, char **argv)
     run.log.patience = run.options.full_disk_wait;
     run.log.gathering_since = run.log.failing_since = NEVER;
     run.exit_code = -1;
-    run.time_limit_at = run.resend_at = run.kill_at = NEVER;
+    run.time_limit_at = run.resend_at = run.kill_at = run.sample_at = NEVER;
     return execute(&run);
 }

@@ -60,8 +60,22 @@ class Group:
     @property
     def peak_files(self) -> tuple[Path, ...]:
         """Files that hold the highest memory use in bytes, as far as this kernel has them."""
+        return self._memory_files("memory.max_usage_in_bytes", "memory.peak")
+
+    @property
+    def stat_files(self) -> tuple[Path, ...]:
+        """Files that tell what memory is in use for."""
+        return self._memory_files("memory.stat", "memory.stat")
+
+    @property
+    def oom_files(self) -> tuple[Path, ...]:
+        """Files that count the processes which the kernel killed for memory."""
+        return self._memory_files("memory.oom_control", "memory.events")
+
+    def _memory_files(self, first: str, second: str) -> tuple[Path, ...]:
+        """By the version of the hierarchy that limits memory."""
         return tuple(
-            h.root / self.name / ("memory.peak" if h.version == 2 else "memory.max_usage_in_bytes")
+            h.root / self.name / (second if h.version == 2 else first)
             for h in self.hierarchies
             if "memory" in h.controllers
         )
@@ -78,13 +92,8 @@ class Group:
 
     def out_of_memory(self) -> bool:
         """Has the kernel killed a process of the group for memory?"""
-        for hierarchy, folder in zip(self.hierarchies, self.folders, strict=True):
-            if "memory" in hierarchy.controllers:
-                file = "memory.events" if hierarchy.version == 2 else "memory.oom_control"
-                found = re.search(r"^oom_kill (\d+)$", _read(folder / file), re.MULTILINE)
-                if found is not None and int(found[1]) > 0:
-                    return True
-        return False
+        found = (re.search(r"^oom_kill (\d+)$", _read(file), re.M) for file in self.oom_files)
+        return any(each is not None and int(each[1]) > 0 for each in found)
 
     def peak_memory(self) -> int | None:
         for file in self.peak_files:

@@ -105,6 +105,8 @@ def runner_arguments(spec: ContainerSpec) -> list[str]:
         arguments += ["--stdin", f"{ATTEMPT_DIR}/stdin"]
     for peak in ("/sys/fs/cgroup/memory/memory.max_usage_in_bytes", "/sys/fs/cgroup/memory.peak"):
         arguments += ["--memory-peak", peak]
+    for stat in ("/sys/fs/cgroup/memory/memory.stat", "/sys/fs/cgroup/memory.stat"):
+        arguments += ["--memory-stat", stat]
     for events in ("/sys/fs/cgroup/memory/memory.oom_control", "/sys/fs/cgroup/memory.events"):
         arguments += ["--oom-kills", events]
     return [*arguments, "--", *spec.command]

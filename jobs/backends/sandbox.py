@@ -156,6 +156,10 @@ def start_command(
         command += ["--stdin", str(spec.attempt_dir / "stdin")]
     for file in group.peak_files if group else ():
         command += ["--memory-peak", str(file)]
+    for file in group.stat_files if group else ():
+        command += ["--memory-stat", str(file)]
+    for file in group.oom_files if group else ():
+        command += ["--oom-kills", str(file)]
     command += ["--", "/bin/sh", "-c", _WITH_ARGS, "sh", str(args_file)]
     command += [
         "bwrap",

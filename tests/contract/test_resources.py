@@ -32,6 +32,20 @@ def test_memory_within_the_limit(lab: Lab) -> None:
     assert attempt.record()["peak_memory_bytes"] > 150 * MIB
 
 
+def test_files_that_are_written_and_read_are_not_memory_that_is_needed(lab: Lab) -> None:
+    """The kernel keeps them while there is room; R itself needs some 60 MB here."""
+    code = """
+      block <- raw(2^20); file <- file("/output/large", "wb")
+      for (i in 1:400) writeBin(block, file)
+      close(file); file <- file("/output/large", "rb")
+      for (i in 1:400) invisible(readBin(file, "raw", 2^20))
+      Sys.sleep(0.5)
+    """
+    attempt = lab.rscript(code, memory=256 * MIB)
+    assert not attempt.status().out_of_memory
+    assert attempt.record()["peak_memory_bytes"] < 128 * MIB
+
+
 def test_temporary_files_do_not_escape_the_limit_or_the_run(lab: Lab) -> None:
     first = lab.run(["/bin/sh", "-c", "echo secret > /tmp/x; cat /tmp/x"])
     second = lab.run(["/bin/sh", "-c", "ls -A /tmp"])

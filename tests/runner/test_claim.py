@@ -236,6 +236,46 @@ def test_the_kernels_kills_for_memory(
     assert attempt.record["oom_kills"] == kills
 
 
+STAT_1 = (
+    "cache 900\nrss 7\nshmem 9\ntotal_cache 900000000\ntotal_rss 300000000\ntotal_shmem 12345\n"
+)
+STAT_2 = "anon 300000000\nfile 900000000\nkernel_stack 16\nshmem 12345\nfile_mapped 77\n"
+
+
+@pytest.mark.parametrize("stat", [STAT_1, STAT_2], ids=["cgroup v1", "cgroup v2"])
+@pytest.mark.parametrize(
+    ("peak", "kills", "told"),
+    [
+        ("1200000000", "0", 300012345),  # most of it were files that the kernel keeps
+        ("1200000000", "1", 1200000000),  # all of it was needed, and then some
+        ("299000000", "0", 299000000),  # two looks at different moments; the peak is never too low
+        ("", "0", None),
+    ],
+)
+def test_memory_is_what_processes_use_not_what_the_kernel_keeps_of_files(
+    attempt: Attempt, place: Path, stat: str, peak: str, kills: str, told: int | None
+) -> None:
+    files = {"stat": stat, "peak": peak, "events": f"oom_kill {kills}\n"}
+    for name, text in files.items():
+        (place / name).write_text(text)
+    options = (
+        *("--memory-stat", place / "absent", "--memory-stat", place / "stat"),
+        *("--memory-peak", place / "peak", "--oom-kills", place / "events"),
+    )
+    assert attempt.run("sleep", "0.2", options=options) == 0
+    assert attempt.record["peak_memory_bytes"] == told
+
+
+def test_the_most_memory_of_several_looks_counts(attempt: Attempt, place: Path) -> None:
+    (place / "peak").write_text("1000000000")
+    stat = place / "stat"
+    stat.write_text("anon 400000000\nshmem 0\n")
+    options = ("--memory-stat", stat, "--memory-peak", place / "peak")
+    shrink = f"sleep 0.2; echo 'anon 1000' > {stat}; sleep 0.3"
+    assert attempt.run("sh", "-c", shrink, options=options) == 0
+    assert attempt.record["peak_memory_bytes"] == 400000000
+
+
 def test_a_full_final_record_is_whole(attempt: Attempt, place: Path) -> None:
     """Every number as long as it can be: 1024 bytes are enough."""
     longest = 2**63 - 1
