@@ -163,14 +163,18 @@ _NOISE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 def last_error(tail: bytes) -> str:
     """R's own last error, as one line; "" if the output ends without one.
 
-    R breaks a long message after "Error in f(x) :" and goes on, indented, on the next line.
+    R breaks a long message after "Error in f(x) :" and goes on, indented, on the next line. Of a syntax
+    error it quotes what it had read; where it stopped is the end of that.
     """
     lines = [_NOISE.sub("", line) for line in tail.decode("utf-8", "replace").splitlines()]
     for index in range(len(lines) - 1, -1, -1):
         if _ERROR.match(lines[index]):
-            text = lines[index].strip()
-            if text.endswith(":") and index + 1 < len(lines):
-                text = f"{text} {lines[index + 1].strip()}"
+            text, rest = lines[index].strip(), lines[index + 1 :]
+            if text.endswith(" in:") and rest and rest[0].startswith('"'):
+                quoted = next((line for line in rest[:5] if line.endswith('"')), rest[0])
+                text = f'{text[:-1]} "{quoted.strip().strip(chr(34))}"'
+            elif text.endswith(":") and rest:
+                text = f"{text} {rest[0].strip()}"
             return text if len(text) <= 300 else text[:299] + "…"
     return ""
 

@@ -348,7 +348,9 @@ class RunRequestSerializer(Strict):
             raise ValidationError("Too many variables: put them into a file of the Task.")
         for name in value:
             if not _VARIABLE.fullmatch(name):
-                raise ValidationError(f"“{name}” is no variable name: use letters, digits and _.")
+                raise ValidationError(
+                    f"“{name}” is no variable name: use letters, digits and _, no digit first."
+                )
         return value
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -283,7 +284,12 @@ class Run(models.Model):
         """What was run, in one line: the script with its arguments, or the command."""
         if self.kind == RunKind.COMMAND:
             return self.command.strip().splitlines()[0] if self.command.strip() else self.command
-        return " ".join([self.script_path, *map(str, self.arguments)])
+        return " ".join([self.script_path, self.arguments_text]).rstrip()
+
+    @property
+    def arguments_text(self) -> str:
+        """As a shell would be told them: 'two words' is one."""
+        return shlex.join(map(str, self.arguments))
 
 
 class RunEvent(models.Model):

@@ -88,7 +88,8 @@ def variables(variables: Mapping[str, str]) -> dict[str, str]:
     for name in variables:
         if not _VARIABLE.fullmatch(name):
             raise Refused(
-                f"“{name}” is no variable name: use letters, digits and _.", field="variables"
+                f"“{name}” is no variable name: use letters, digits and _, no digit first.",
+                field="variables",
             )
         if name.startswith(("RCLUSTER_", "LD_")):
             raise Refused(f"{name} is reserved: choose another name.", field="variables")

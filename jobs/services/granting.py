@@ -97,10 +97,9 @@ def _refusal(user: User, wanted: Collection[Dataset]) -> str:
     usable = set(Dataset.objects.visible_to(user).filter(pk__in=keys).values_list("pk", flat=True))
     for each in wanted:
         if each.deleted_at:
-            return (
-                f"The Dataset {each.name} is in the bin. Ask {each.owner.get_username()} to "
-                "restore it, or take it out of the Task's settings."
-            )
+            mine = each.owner_id == user.pk
+            who = "Restore it" if mine else f"Ask {each.owner.get_username()} to restore it"
+            return f"The Dataset {each.name} is in the bin. {who}, or take it out of the Task's settings."
         if each.pk not in usable:
             return _not_yours(each)
     return ""

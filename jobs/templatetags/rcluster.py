@@ -124,7 +124,9 @@ def clock(moment: datetime) -> SafeString:
 def in_bytes(count: int | None) -> str:
     if count is None:
         return "not known"
-    return f"{count} bytes" if count < 1024 else size(count)
+    if count >= 1024:
+        return size(count)
+    return "1 byte" if count == 1 else f"{count} bytes"
 
 
 @register.filter

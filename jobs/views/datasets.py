@@ -60,14 +60,16 @@ def console_datasets(user: User, task: Task) -> list[dict[str, str]]:
             "name": each.name,
             "api": reverse("api-dataset", args=[each.public_id]),
             "page": reverse("dataset", args=[each.public_id]),
-            "closed": _why_closed(each, each.pk in usable),
+            "closed": _why_closed(user, each, each.pk in usable),
         }
         for each in named
     ]
 
 
-def _why_closed(dataset: Dataset, usable: bool) -> str:
+def _why_closed(user: User, dataset: Dataset, usable: bool) -> str:
     owner = dataset.owner.get_username()
+    if dataset.deleted_at and dataset.owner_id == user.pk:
+        return "It is in the bin: restore it on the page of your Datasets."
     if dataset.deleted_at:
         return f"It is in the bin: ask {owner} to restore it."
     return "" if usable else f"It is not shared with you: ask {owner}."

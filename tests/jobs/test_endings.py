@@ -129,6 +129,14 @@ def test_quotes_rs_own_last_error() -> None:
             b"Error in a_long_call(x) :\n  object 'y' not found\n",
             "Error in a_long_call(x) : object 'y' not found",
         ),
+        # Where R stopped reading is the end of what it quotes.
+        (
+            b"Error: unexpected '*' in:\n\"y <- function(a) {\n  a +*\"\nExecution halted\n",
+            "Error: unexpected '*' in \"a +*\"",
+        ),
+        (b'Error: unexpected symbol in:\n"x <- c(1,2\ny"\n', 'Error: unexpected symbol in "y"'),
+        (b'Error: unexpected symbol in "x y"\n', 'Error: unexpected symbol in "x y"'),
+        (b'Error: unexpected input in:\n"cut', 'Error: unexpected input in "cut"'),
         (b"\x1b[31mError: boom\x1b[0m\n", "Error: boom"),
         (b"sh: 1: foo: not found\n", "sh: 1: foo: not found"),
         (b"all is well\n", ""),

@@ -1,7 +1,7 @@
 /** Sizes and durations as the server writes them (jobs/queue.py, jobs/endings.py). */
 
 export function bytes(count: number): string {
-  if (count < 1024) return `${count} bytes`;
+  if (count < 1024) return count === 1 ? "1 byte" : `${count} bytes`;
   const kb = count / 1024;
   if (kb < 1024) return `${kb.toFixed(0)} kB`;
   const mb = kb / 1024;
