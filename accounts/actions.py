@@ -21,12 +21,17 @@ class Action(enum.StrEnum):
 
     SIGNED_IN = "session.started", "signed in"
     SIGN_IN_FAILED = "session.refused", "could not sign in as {}"
+    SIGN_INS_THROTTLED = "session.throttled", "refused to look at more passwords for {}"
     SIGNED_OUT = "session.ended", "signed out"
 
     PASSWORD_CHANGED = "password.changed", "changed their password"
+    PASSWORD_SET = "password.set", "set the password of {}"
+    PASSWORD_REFUSED = "password.refused", "gave a wrong present password for {}"
     PASSWORD_RESET = "password.reset", "made a link for a new password of {}"
     TOKEN_MADE = "token.made", "made the token {}"
     TOKEN_REVOKED = "token.revoked", "revoked the token {}"
+    TOKEN_REFUSED = "token.refused", "refused the token {}"
+    KEPT_OUT = "access.refused", "was refused at {}"
 
     PERSON_ADDED = "person.added", "added {}"
     PERSON_SWITCHED_OFF = "person.switched_off", "switched the account of {} off"
@@ -40,6 +45,8 @@ class Action(enum.StrEnum):
 
     TASK_CREATED = "task.created", "made the Task {}"
     TASK_CHANGED = "task.changed", "changed the Task {}"
+    TASK_DATASETS = "task.datasets", "chose the Datasets of the Task {}"
+    TASK_FILES = "task.files", "changed files of {}, somebody else's Task"
     TASK_DUPLICATED = "task.duplicated", "duplicated the Task {}"
     TASK_SHARED = "task.shared", "shared the Task {}"
     TASK_ROLE_CHANGED = "task.role_changed", "changed a role in the Task {}"
@@ -54,11 +61,13 @@ class Action(enum.StrEnum):
     TASK_RESTORED = "task.restored", "took the Task {} out of the bin"
     TASK_PURGED = "task.purged", "deleted the Task {} with its files"
 
+    RUN_SUBMITTED = "run.submitted", "submitted {} in somebody else's Task"
     RUN_CANCELLED = "run.cancelled", "cancelled {}, somebody else's Run"
 
     DATASET_CREATED = "dataset.created", "made the Dataset {}"
     DATASET_REGISTERED = "dataset.registered", "registered the Dataset {} in place"
     DATASET_CHANGED = "dataset.changed", "changed the Dataset {}"
+    DATASET_FILES = "dataset.files", "changed files of {}, somebody else's Dataset"
     DATASET_SHARED = "dataset.shared", "shared the Dataset {}"
     DATASET_ROLE_CHANGED = "dataset.role_changed", "changed a role in the Dataset {}"
     DATASET_UNSHARED = "dataset.unshared", "took the Dataset {} back from somebody"

@@ -12,7 +12,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 
-from accounts import origins
+from accounts import origins, refusals
 from accounts.models import ApiToken, Scope, User
 
 if TYPE_CHECKING:
@@ -63,15 +63,18 @@ def token_of(header: str) -> ApiToken | None:
     digest = ApiToken.digest_of(text.strip())
     token = ApiToken.objects.select_related("user").filter(digest=digest).first()
     if token is None:
+        refusals.token_refused("It was revoked or mistyped.", None)
         raise AuthenticationFailed(
             "This token is not valid: it was revoked or mistyped. Make a new one on your account page."
         )
     now = timezone.now()
     if token.expires_at <= now:
+        refusals.token_refused(f"It expired on {token.expires_at:%Y-%m-%d}.", token)
         raise AuthenticationFailed(
             f"This token expired on {token.expires_at:%Y-%m-%d}. Make a new one on your account page."
         )
     if not token.user.is_active:
+        refusals.token_refused("The account is switched off.", token)
         raise AuthenticationFailed("This account is switched off. Ask your administrator.")
     if token.last_used_at is None or now - token.last_used_at > USED_EVERY:
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)

@@ -10,9 +10,11 @@ from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.utils import timezone
 
-from accounts import tokens
+from accounts import refusals, tokens
 from accounts.models import ApiToken, Scope, User, usual_scopes
 from accounts.throttle import SignInThrottle
+
+TOO_MANY = "Too many wrong passwords. Wait five minutes, then try again."
 
 
 class _Styled:
@@ -30,11 +32,12 @@ class _Throttled(AuthenticationForm):
 
     def clean(self) -> dict[str, Any]:
         address = self.request.META.get("REMOTE_ADDR", "") if self.request is not None else ""
-        throttle = SignInThrottle(self.cleaned_data.get("username", ""), address)
+        username = self.cleaned_data.get("username", "")
+        throttle = SignInThrottle(username, address)
         if not throttle.admits():
-            raise forms.ValidationError(
-                "Too many wrong passwords. Wait five minutes, then try again.", code="throttled"
-            )
+            if throttle.has_just_closed:
+                refusals.throttled(username)
+            raise forms.ValidationError(TOO_MANY, code="throttled")
         cleaned: dict[str, Any] = super().clean()
         throttle.reopen()
         return cleaned
@@ -58,18 +61,35 @@ class SignInForm(_Styled, _Throttled):
 
 
 class PasswordForm(_Styled, PasswordChangeForm):
+    """Looks at no more present passwords than signing in does: who found a session open may guess."""
+
     error_messages = {  # noqa: RUF012 - Django's own attribute
         **PasswordChangeForm.error_messages,
         "password_incorrect": "That is not your present password. Type it again.",
         "password_mismatch": "The two new passwords differ. Type the same one twice.",
     }
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, address: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._address = address
         self.fields["old_password"].label = "Present password"
         self.fields["old_password"].widget.attrs.pop("autofocus", None)
         self.fields["new_password2"].label = "New password again"
         self.style()
+
+    def clean_old_password(self) -> str:
+        throttle = SignInThrottle(self.user.get_username(), self._address)
+        if not throttle.admits():
+            if throttle.has_just_closed:
+                refusals.throttled(self.user.get_username(), detail="on the account page")
+            raise forms.ValidationError(TOO_MANY, code="throttled")
+        try:
+            password = super().clean_old_password()
+        except forms.ValidationError:
+            refusals.wrong_present_password(self.user)
+            raise
+        throttle.reopen()
+        return password
 
 
 class TokenForm(_Styled, forms.Form):

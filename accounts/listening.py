@@ -8,9 +8,8 @@ from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db.models.signals import post_save
 from django.dispatch import receiver
-from django.http import HttpRequest
 
-from accounts import audit
+from accounts import audit, refusals
 from accounts.audit import Action
 from accounts.models import User
 
@@ -27,16 +26,8 @@ def _signed_out(user: User | None, **_: Any) -> None:
 
 
 @receiver(user_login_failed, dispatch_uid="audit")
-def _refused(credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
-    """What was typed as a name stays: it may be a mistyped password, so only of those who exist."""
-    name = str(credentials.get("username", ""))
-    person = User.objects.filter(username=name[:150]).first() if "\0" not in name else None
-    audit.note(
-        None,
-        Action.SIGN_IN_FAILED,
-        subject=person.username if person else "a name that nobody has",
-        subject_id=f"person-{person.pk}" if person else "",
-    )
+def _refused(credentials: dict[str, Any], **_: Any) -> None:
+    refusals.sign_in_failed(str(credentials.get("username", "")))
 
 
 _ACTIONS = {

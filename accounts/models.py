@@ -6,10 +6,10 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -28,6 +28,11 @@ class User(AbstractUser):
 
     class Meta(AbstractUser.Meta):
         pass
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Together with the audit entry of who listens (accounts/commanded.py), or not at all."""
+        with transaction.atomic(savepoint=False):
+            super().save(*args, **kwargs)
 
 
 class Scope(models.TextChoices):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import os
+import pwd
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -18,6 +20,8 @@ class Origin:
     """"page", "token <name>", "command"; "": the portal itself"""
     address: str | None = None
     """of the browser or script; None where there is none"""
+    given_by: str = ""
+    """of a command: the account on the machine"""
 
 
 _present: ContextVar[Origin] = ContextVar("origin", default=Origin())  # noqa: B039 - it is frozen
@@ -35,6 +39,26 @@ def coming(via: str, address: str | None = None) -> Iterator[None]:
         yield
     finally:
         _present.reset(before)
+
+
+@contextlib.contextmanager
+def command() -> Iterator[None]:
+    """What is done inside was asked for on the machine itself."""
+    before = _present.set(Origin("command", given_by=_who_commands()))
+    try:
+        yield
+    finally:
+        _present.reset(before)
+
+
+def _who_commands() -> str:
+    """anna, or "anna as root" with sudo, which ./rcluster also says when it becomes RCLUSTER_USER."""
+    try:
+        account = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        account = f"user {os.geteuid()}"
+    person = os.environ.get("SUDO_USER", "")
+    return f"{person} as {account}" if person not in ("", account) else account
 
 
 def by_token(name: str) -> None:

@@ -23,17 +23,22 @@ class SignInThrottle:
     """Wrong passwords for one account from one address. Without Redis nobody is locked out."""
 
     def __init__(self, username: str, address: str) -> None:
-        network = _network(address)
+        network = network_of(address)
         digest = hashlib.sha256(f"{username.casefold()}\0{network}".encode()).hexdigest()
         self._account = f"sign-in:{digest}"
         self._address = f"sign-in-from:{hashlib.sha256(network.encode()).hexdigest()}"
+        self.has_just_closed = False
+        """This was the first try in WINDOW that was not admitted."""
 
     def admits(self) -> bool:
         """Count a try. False: there were too many. Look before the password is checked: checking costs
         half a second of CPU."""
-        return count(self._account, seconds=WINDOW) <= FREE_TRIES and (
-            count(self._address, seconds=WINDOW) <= FREE_TRIES_OF_ADDRESS
-        )
+        for key, most in ((self._account, FREE_TRIES), (self._address, FREE_TRIES_OF_ADDRESS)):
+            tries = count(key, seconds=WINDOW)
+            if tries > most:
+                self.has_just_closed = tries == most + 1
+                return False
+        return True
 
     def reopen(self) -> None:
         """The right password: earlier slips are forgiven, and this was none."""
@@ -41,7 +46,7 @@ class SignInThrottle:
         forgive(self._address)
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """Whoever has an address of IPv6 has as many more as they like."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])

@@ -56,10 +56,16 @@ def make(
     return token, text
 
 
-def revoke(token: ApiToken, *, actor: User) -> None:
+def revoke(token: ApiToken, *, actor: User | None, detail: str = "") -> None:
     """From now on it is worth nothing. Whoever may do that looks it up among their own."""
     with transaction.atomic():
-        audit.note(actor, Action.TOKEN_REVOKED, subject=token.name, subject_id=token.public_id)
+        audit.note(
+            actor,
+            Action.TOKEN_REVOKED,
+            subject=token.name,
+            subject_id=token.public_id,
+            detail=detail,
+        )
         token.delete()
 
 

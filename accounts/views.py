@@ -60,7 +60,7 @@ def account(request: HttpRequest) -> HttpResponse:
 @require_POST
 def change_password(request: HttpRequest) -> HttpResponse:
     user = cast(User, request.user)
-    form = PasswordForm(user, request.POST)
+    form = PasswordForm(user, request.POST, address=request.META.get("REMOTE_ADDR", ""))
     if not form.is_valid():
         return _page(request, user, password_form=form, status=422)
     with transaction.atomic():

@@ -23,6 +23,7 @@ from django.contrib.auth import get_user
 from django.core.handlers.asgi import ASGIRequest
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 
+from accounts import origins
 from accounts.authentication import user_of
 from accounts.models import Scope, User
 
@@ -174,7 +175,9 @@ def _unwanted(
     request.session = engine.SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
     request.user = get_user(request)
     try:
-        user = user_of(request, Scope.FILES)
+        # No middleware has seen this request yet.
+        with origins.coming("page", origins.address_of(request)):
+            user = user_of(request, Scope.FILES)
     except AuthenticationFailed as error:
         return HTTPStatus.UNAUTHORIZED, str(error.detail)
     except PermissionDenied as error:

@@ -17,7 +17,7 @@ from django.db import Error as DbError
 from redis.exceptions import RedisError
 from rest_framework.exceptions import AuthenticationFailed
 
-from accounts import crowds
+from accounts import crowds, origins
 from accounts.authentication import token_of
 from accounts.models import Scope, User
 from accounts.standing import LOOK_EVERY, Standing, standing_of
@@ -261,7 +261,8 @@ async def _who_opened(scope: dict[str, Any]) -> Standing | int:
             return NOT_SIGNED_IN
         return standing_of(user, token=None, session=scope.get("session"))
     try:
-        token = await database_sync_to_async(token_of)(header)
+        with origins.coming("page", origins.known_address((scope.get("client") or [""])[0])):
+            token = await database_sync_to_async(token_of)(header)
     except AuthenticationFailed:
         return NOT_SIGNED_IN
     if token is None:

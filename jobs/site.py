@@ -5,7 +5,10 @@ from __future__ import annotations
 import socket
 
 from django.conf import settings
+from django.db import transaction
 
+from accounts import audit
+from accounts.audit import Action
 from files import storage
 from jobs import attempts
 from jobs.backends.base import Backend
@@ -66,10 +69,20 @@ def store_backend(name: str) -> Site:
     """Make `name` the backend of new Runs and note what it can do, for pages and checks."""
     capabilities = backend_for(name).capabilities
     site = Site.load()
+    before = site.backend
     site.backend = name
     site.backend_has_images = capabilities.images
     site.backend_memory = capabilities.memory
     site.backend_network = capabilities.network
     site.backend_notes = list(capabilities.notes)
-    site.save()
+    with transaction.atomic():
+        site.save()
+        if before != name:
+            audit.note(
+                None,
+                Action.SITE_CHANGED,
+                subject="backend",
+                subject_id="site",
+                detail=audit.differences({"backend": before}, {"backend": name}),
+            )
     return site

@@ -186,10 +186,12 @@ class Place:
         self, arguments: Sequence[str], *, as_owner: bool = True, process: str = ""
     ) -> subprocess.CompletedProcess[str]:
         dropped = self.as_owner() if as_owner else {}
+        # Who gave the command, for the audit log: below it would be the ordinary user in any case.
+        given_by = {"SUDO_USER": self.variables.get("SUDO_USER") or self.us.name}
         return subprocess.run(  # type: ignore[call-overload,no-any-return]
             [str(self.python), *arguments],
             cwd=self.clone,
-            env=self.environment(process=process),
+            env=self.environment(process=process) | given_by,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -54,6 +54,7 @@ class DatasetFilesView(DatasetView, FilesView):
         found = self.dataset()
         if self.request.method not in SAFE_METHODS:
             services.must_change_files(self.user, found)
+            self.changes = found
 
         def grew(count: int) -> None:
             services.files_changed(found, grew=count)

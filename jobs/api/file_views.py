@@ -24,12 +24,14 @@ from accounts.models import User
 from files import archive, serving
 from files.conditions import Changed, condition, etag_of
 from files.entries import entry_of
+from files.models import Dataset
 from files.safe import MAX_ENTRIES, Entry, FileTooLarge, SafeFolder
 from jobs import services
 from jobs.api.base import ApiView
 from jobs.api.fields import Strict, Text
 from jobs.api.problems import Problem, file_problems, full_disk
 from jobs.api.serializers import moment
+from jobs.models import Task
 
 CHUNK = 1024**2
 """bytes of an upload in memory at a time"""
@@ -115,11 +117,23 @@ class Shelf:
 
 class FilesView(ApiView):
     content_negotiation_class = AnyAccept
+    changes: Task | Dataset | None = None
+    """whose files this request may change, once that is known"""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         for name in ("zip", "inline"):  # wrong ones are refused also where they change nothing
             self.flag(name)
+
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        if self.changes is not None and response.status_code < HTTPStatus.BAD_REQUEST:
+            where = "/".join(filter(None, (self.kwargs.get("area"), self.kwargs.get("path"))))
+            services.note_files_changed(
+                self.user, self.changes, f"{request.method} {where}".strip()
+            )
+        return super().finalize_response(request, response, *args, **kwargs)
 
     def show_folder(self, shelf: Shelf, path: str) -> HttpResponseBase:
         """What lies in a folder, or all of it as a zip."""

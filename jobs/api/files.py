@@ -62,6 +62,7 @@ class TaskFilesView(FilesView):
         found = self.task(task)
         if self.request.method not in SAFE_METHODS:
             services.must_edit(self.user, found)
+            self.changes = found
         return _shelf(found, name)
 
 

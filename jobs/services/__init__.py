@@ -37,6 +37,7 @@ from jobs.services.environments import (
     update_environment,
 )
 from jobs.services.granting import choose_datasets
+from jobs.services.outsiders import note_files as note_files_changed
 from jobs.services.publishing import publish, unpublish
 from jobs.services.quota import grew as files_grew
 from jobs.services.quota import over_quota, room_left
@@ -104,6 +105,7 @@ __all__ = [
     "must_manage",
     "must_manage_dataset",
     "newer_image",
+    "note_files_changed",
     "over_quota",
     "package_names",
     "person_named",

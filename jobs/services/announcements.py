@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -65,13 +65,15 @@ def change(
 ) -> Announcement:
     """Whoever dismissed it sees it again if its text is another."""
     staff_only(by)
+    before = _shown(announcement)
     announcement.text = _text(text)
     announcement.is_warning = is_warning
     announcement.shown_from, announcement.shown_until = shown_from, shown_until
     _in_order(announcement)
     with transaction.atomic():
         announcement.save()
-        _note(by, Action.ANNOUNCEMENT_CHANGED, announcement)
+        if told := audit.differences(before, _shown(announcement)):
+            _note(by, Action.ANNOUNCEMENT_CHANGED, announcement, told)
     return announcement
 
 
@@ -105,7 +107,17 @@ def _in_order(announcement: Announcement) -> None:
         )
 
 
-def _note(by: User, action: Action, announcement: Announcement) -> None:
+def _shown(announcement: Announcement) -> dict[str, Any]:
+    """What the audit log tells of a change."""
+    return {
+        "text": announcement.text,
+        "warning": announcement.is_warning,
+        "from": announcement.shown_from,
+        "to": announcement.shown_until,
+    }
+
+
+def _note(by: User, action: Action, announcement: Announcement, told: str = "") -> None:
     text = announcement.text
     until = announcement.shown_until
     audit.note(
@@ -113,6 +125,7 @@ def _note(by: User, action: Action, announcement: Announcement) -> None:
         action,
         subject=text if len(text) <= 80 else f"{text[:79]}…",
         subject_id=f"announcement-{announcement.pk}",
-        detail=f"from {announcement.shown_from:%Y-%m-%d %H:%M} UTC"
-        + (f" to {until:%Y-%m-%d %H:%M} UTC" if until else ""),
+        detail=told
+        or f"from {audit.moment(announcement.shown_from)}"
+        + (f" to {audit.moment(until)}" if until else ""),
     )

@@ -29,6 +29,7 @@ from jobs import notify
 from jobs.models import Task, TaskCopy
 from jobs.queue import size
 from jobs.services import checks, quota
+from jobs.services.granting import named
 from jobs.services.refused import Refused
 from jobs.services.rights import must_edit
 from jobs.services.tasks import make_folders, tell
@@ -87,15 +88,22 @@ def duplicate_task(
     make_folders(new)
     with transaction.atomic():
         new.save()
-        usable = Dataset.objects.visible_to(user).filter(tasks=task)
+        usable = list(Dataset.objects.visible_to(user).filter(tasks=task).order_by("name"))
         new.datasets.set(usable)
         # Not for the worker before this slice is over.
         TaskCopy.objects.create(
             task=new, source=task, bytes_total=needed, heard_at=timezone.now() + STALE
         )
-        tell(user, Action.TASK_DUPLICATED, task, f"As “{new.name}” ({new.public_id}).")
+        told = f"As “{new.name}” ({new.public_id})."
+        if usable:
+            told += f" With the Datasets {named(usable)}."
+        tell(user, Action.TASK_DUPLICATED, task, told)
     missed: list[str] = [] if left_out is None else left_out
-    names = task.datasets.exclude(pk__in=usable).order_by("name").values_list("name", flat=True)
+    names = (
+        task.datasets.exclude(pk__in=[each.pk for each in usable])
+        .order_by("name")
+        .values_list("name", flat=True)
+    )
     missed += [f"data/{each}" for each in names]
     if not _slice(new, seconds=AT_ONCE_SECONDS, largest=AT_ONCE_FILE, missed=missed):
         notify.copy(new.public_id)

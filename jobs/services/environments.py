@@ -80,7 +80,11 @@ def change_environment(*, user: User, environment: Environment, **changes: Any) 
         elif "packages" in changed:
             _end_check(environment, user)
         environment.save()
-        _note(user, Action.ENVIRONMENT_CHANGED, environment, ", ".join(sorted(changed)))
+        told = audit.differences(
+            {name: before[name] for name in sorted(changed)},
+            {name: getattr(environment, name) for name in changed},
+        )
+        _note(user, Action.ENVIRONMENT_CHANGED, environment, told)
         if changed & {"image", "pull_policy", "packages"} and environment.retired_at is None:
             _check(environment, user)
     return environment

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from django.db import transaction
 from django.db.models import TextField
 from django.db.models.functions import Cast
 
+from accounts import audit
+from accounts.audit import Action
 from files import datasets as folders
 from files.models import Dataset
 from jobs.models import Run, RunQuerySet, Task
@@ -25,9 +28,27 @@ def choose_datasets(*, user: User, task: Task, datasets: Iterable[Dataset]) -> N
     use; those that are there already may stay."""
     must_edit(user, task)
     chosen = list(datasets)
-    kept = set(task.datasets.values_list("pk", flat=True))
+    kept = {each.pk: each for each in task.datasets.order_by("name")}
     must_be_usable(user, [each for each in chosen if each.pk not in kept])
-    task.datasets.set(chosen)
+    wanted = {each.pk for each in chosen}
+    added = named(each for each in chosen if each.pk not in kept)
+    removed = named(each for key, each in kept.items() if key not in wanted)
+    told = [f"{what} {these}" for what, these in (("added", added), ("removed", removed)) if these]
+    with transaction.atomic():
+        task.datasets.set(chosen)
+        if told:
+            audit.note(
+                user,
+                Action.TASK_DATASETS,
+                subject=task.name,
+                subject_id=task.public_id,
+                detail="; ".join(told),
+            )
+
+
+def named(datasets: Iterable[Dataset]) -> str:
+    """For the audit log: names are free again when a Dataset is gone, ids never are."""
+    return ", ".join(f"{each.name} ({each.public_id})" for each in datasets)
 
 
 def must_be_usable(user: User, datasets: Collection[Dataset]) -> None:

@@ -73,7 +73,7 @@ def set_limits(*, by: User, person: User | None, limits: Mapping[str, Any]) -> U
             for name in FIELDS:
                 setattr(found, name, getattr(usual, name))
         told = [
-            f"{_NAMES[name]}: {_words(name, value)}"
+            f"{_NAMES[name]}: {_words(name, value)} instead of {_words(name, getattr(found, name))}"
             for name, value in changes.items()
             if getattr(found, name) != value
         ]
@@ -89,8 +89,12 @@ def clear_limits(*, by: User, person: User | None) -> None:
     """From now on everybody's hold for them; for everybody: none. Safe to repeat."""
     staff_only(by)
     with transaction.atomic():
-        if UserLimits.objects.filter(user=person).delete()[0]:
-            _note(by, person, "none of their own" if person else "none")
+        found = UserLimits.objects.select_for_update().filter(user=person).first()
+        if found is not None:
+            were = [(name, getattr(found, name)) for name in FIELDS]
+            told = ", ".join(f"{_NAMES[name]}: {_words(name, value)}" for name, value in were)
+            found.delete()
+            _note(by, person, f"none{' of their own' if person else ''} instead of {told}")
 
 
 def present_use(people: list[int] | None = None) -> dict[int, PresentUse]:

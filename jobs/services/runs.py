@@ -19,7 +19,7 @@ from files.safe import UnsafePath
 from jobs import constraints, notify, transitions
 from jobs.models import Environment, Lane, Run, RunKind, Site, Task
 from jobs.possible import impossible
-from jobs.services import checks, lanes, quota
+from jobs.services import checks, lanes, outsiders, quota
 from jobs.services.granting import granted
 from jobs.services.refused import Refused
 from jobs.services.rights import must_edit
@@ -111,6 +111,8 @@ def submit(
         run.number = Task.objects.values_list("last_run_number", flat=True).get(pk=task.pk)
         run.save(force_insert=True)
         transitions.record(run)
+        if checking is None:
+            outsiders.note_run(user, run)
         transaction.on_commit(notify.wake_supervision)
     return run
 

@@ -16,7 +16,7 @@ from files import storage
 from jobs.models import Environment, Run, Task, TaskCopy, TaskQuerySet
 from jobs.queue.words import runs as so_many_runs
 from jobs.services import checks
-from jobs.services.granting import choose_datasets, must_be_usable
+from jobs.services.granting import choose_datasets, must_be_usable, named
 from jobs.services.publishing import first_published_id
 from jobs.services.refused import Refused
 from jobs.services.rights import must_edit, must_manage
@@ -54,7 +54,10 @@ def create_task(
     with transaction.atomic():
         task.save()
         task.datasets.set(datasets)
-        tell(user, Action.TASK_CREATED, task)
+        told = ["Its output is published from its start."] if task.published_id else []
+        if datasets:
+            told.append(f"With the Datasets {named(datasets)}.")
+        tell(user, Action.TASK_CREATED, task, " ".join(told))
     return task
 
 

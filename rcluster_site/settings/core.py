@@ -14,6 +14,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent.parent
 DEBUG = ENV.flag("RCLUSTER_DEBUG")
 
 INSTALLED_APPS = [
+    "accounts",  # before auth: its createsuperuser and changepassword tell the audit log
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -25,7 +26,6 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "django_htmx",
     "django_vite",
-    "accounts",
     "files",
     "jobs",
 ]

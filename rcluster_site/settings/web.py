@@ -14,6 +14,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "accounts.origins.middleware",
+    "accounts.refusals.middleware",
 ]
 
 TEMPLATES = [

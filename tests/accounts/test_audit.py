@@ -14,6 +14,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.test import AsyncClient, Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import audit, origins
@@ -23,6 +24,7 @@ from tests.factories import PASSWORD, make_user
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).parent.parent.parent
+NOTING = ("note", *(f"audit.{name}" for name in ("note", "note_each", "note_once")))
 
 
 def entries(action: str = "") -> list[AuditEntry]:
@@ -63,6 +65,31 @@ def test_it_is_written_with_what_it_tells_of_or_not_at_all() -> None:
         audit.note(None, Action.SITE_CHANGED)
         raise RuntimeError
     assert not entries()
+
+
+def test_differences_say_both_values_and_always_fit() -> None:
+    before = {"a": "1", "b": None, "c": ["x"], "d": False, "e": timezone.now(), "f": ""}
+    after = {**before, "b": "2", "c": ["x", "y"], "d": True, "f": "z"}
+    assert audit.differences(before, after) == (
+        "b: “2” instead of nothing, c: “x, y” instead of “x”, d: yes instead of no, "
+        "f: “z” instead of nothing"
+    )
+    assert audit.differences(before, before) == ""
+    long = audit.differences(dict.fromkeys("abcdef", "x" * 9000), dict.fromkeys("abcdef", "y"))
+    assert len(long) < audit.DETAIL
+    assert "f: “y” instead of “x" in long
+
+
+def test_entries_for_many_are_alike_but_for_what_they_concern() -> None:
+    anna = make_user("anna")
+    many = [(f"Task {number}", f"id{number}") for number in range(1001)]
+    with CaptureQueriesContext(connection) as asked, origins.coming("page", "192.0.2.7"):
+        audit.note_each(anna, Action.TASK_TRANSFERRED, many, detail="To bert.")
+    assert len(asked) <= 20  # SQLite takes about a hundred rows at a time
+    assert AuditEntry.objects.count() == 1001
+    last = AuditEntry.objects.get(subject_id="id1000")
+    assert (last.actor, last.subject, last.detail) == (anna, "Task 1000", "To bert.")
+    assert (last.address, last.via) == ("192.0.2.7", "page")
 
 
 def test_a_database_that_fails_is_not_hidden() -> None:
@@ -158,7 +185,7 @@ def noted() -> Iterator[tuple[str, str]]:
     for folder in ("accounts", "files", "jobs"):
         for path in (ROOT / folder).rglob("*.py"):
             for call in ast.walk(ast.parse(path.read_text())):
-                if isinstance(call, ast.Call) and ast.unparse(call.func) in ("note", "audit.note"):
+                if isinstance(call, ast.Call) and ast.unparse(call.func) in NOTING:
                     for given in [
                         *call.args[1:2],
                         *(k.value for k in call.keywords if k.arg == "action"),

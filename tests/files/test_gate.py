@@ -9,11 +9,14 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
+from django.core.cache import cache
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from accounts.models import User
+from accounts.audit import Action
+from accounts.models import AuditEntry, User
 from files import gate
 from files.gate import UploadGate, Welcome
 from tests.factories import PASSWORD, make_token, make_user
@@ -88,6 +91,7 @@ async def ask(
             "method": method,
             "path": path,
             "query_string": b"",
+            "client": ("192.0.2.9", 5000),
             "headers": [
                 (name.replace("_", "-").encode(), value.encode())
                 for name, value in [length, *headers.items()]
@@ -140,6 +144,13 @@ async def test_nobody_uploads_without_signing_in(chunked: bool, header: dict[str
     status, inner, told = await ask(1000, chunked=chunked, **header)
     assert (status, inner.size) == (401, 0)
     assert told["detail"]
+
+
+async def test_a_token_that_the_gate_refuses_is_in_the_audit_log_with_its_address() -> None:
+    await sync_to_async(cache.clear)()
+    await ask(1000, authorization="Bearer rct_wrong")
+    entry = await AuditEntry.objects.aget(action=Action.TOKEN_REFUSED)
+    assert entry.address == "192.0.2.9"
 
 
 async def test_a_session_may_upload(settings: Settings) -> None:

@@ -195,6 +195,23 @@ def test_the_audit_log_tells_of_it(anna: User, bert: User, rivers: Dataset) -> N
 # In Tasks and Runs.
 
 
+def test_the_audit_log_tells_which_a_task_gets(anna: User, bert: User, rivers: Dataset) -> None:
+    task = make_task(bert)
+    lakes = services.create_dataset(user=bert, name="lakes")
+    services.share_dataset(user=anna, dataset=rivers, person=bert, role="reader")
+    for chosen in ([rivers], [rivers], [lakes]):
+        services.update_task(user=bert, task=task, datasets=chosen)
+    told = AuditEntry.objects.filter(action="task.datasets", subject_id=task.public_id)
+    assert [each.detail for each in told.order_by("id")] == [
+        f"added rivers ({rivers.public_id})",
+        f"added lakes ({lakes.public_id}); removed rivers ({rivers.public_id})",
+    ]
+    made = services.create_task(user=bert, name="New", datasets=[lakes], published=True)
+    assert AuditEntry.objects.get(subject_id=made.public_id).detail == (
+        f"Its output is published from its start. With the Datasets lakes ({lakes.public_id})."
+    )
+
+
 def test_a_task_gets_only_what_its_editor_may_use(anna: User, bert: User, rivers: Dataset) -> None:
     task = make_task(bert)
     with pytest.raises(Refused, match="Ask anna to share it"):

@@ -237,6 +237,13 @@ def test_only_administrators_and_every_deed_is_noted(added: Environment, root: U
         "environment.default",
         "environment.changed",
     ]
+    assert noted[5].detail == "description: “x” instead of nothing"
+    services.change_environment(
+        user=root, environment=added, image="registry.example.org/other", packages=["ggplot2"]
+    )
+    last = AuditEntry.objects.filter(action="environment.changed").latest("id")
+    assert f"image: “registry.example.org/other” instead of “{IMAGE}”" in last.detail
+    assert "packages: “ggplot2” instead of " in last.detail
 
 
 @pytest.mark.parametrize(
@@ -362,3 +369,19 @@ def test_what_set_up_makes_is_ready() -> None:
     Environment.objects.all().delete()
     call_command("set_up_site", backend="local", verbosity=0)
     assert Environment.objects.offered().count() == 1
+
+
+def test_set_up_is_told_once() -> None:
+    Environment.objects.all().delete()
+    User.objects.all().delete()
+    Site.objects.update(backend="")
+    AuditEntry.objects.all().delete()
+    for _ in range(2):
+        call_command("set_up_site", backend="local", verbosity=0)
+    chosen, environment, person = AuditEntry.objects.order_by("id")
+    assert (chosen.action, chosen.subject) == ("site.changed", "backend")
+    assert chosen.detail.startswith("backend: “local” instead of nothing (Given on the machine by ")
+    assert environment.action == "environment.added"
+    assert environment.subject_id == Environment.objects.get().slug
+    assert (person.action, person.subject) == ("person.added", "admin")
+    assert {entry.via for entry in (chosen, environment, person)} == {"command"}

@@ -286,6 +286,8 @@ def test_a_duplicate_has_settings_code_and_input(task: Task, storage_root: Path)
         "input/data.csv": b"3",
     }
     assert list(new.datasets.all()) == [public]
+    told = AuditEntry.objects.get(action="task.duplicated").detail
+    assert told.endswith(f"({new.public_id}). With the Datasets public ({public.public_id}).")
     assert not new.members.exists()
     assert not new.runs.exists()
     assert not TaskCopy.objects.exists()

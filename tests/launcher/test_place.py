@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,16 @@ def test_the_ordinary_user_owns_what_it_needs_and_cannot_replace_what_root_runs(
     assert "PermissionError" in swap.stderr
     made = place.python_run(["-c", f"open({str(place.home / 'db.sqlite3')!r}, 'w')"])
     assert made.returncode == 0, made.stderr
+
+
+def test_commands_learn_who_gave_them(make_place: MakePlace) -> None:
+    say = ["-c", "import os; print(os.environ['SUDO_USER'])"]
+    place = make_place()
+    homes.ensure(place)
+    assert place.python_run(say).stdout.strip() == place.us.name
+    by_anna = replace(place, variables={**place.variables, "SUDO_USER": "anna"})
+    assert by_anna.python_run(say).stdout.strip() == "anna"
+    assert "SUDO_USER" not in by_anna.environment()
 
 
 @as_root

@@ -243,6 +243,11 @@ def test_whoever_owns_something_is_not_deleted_until_it_is_handed_over(
     assert office.post(f"/manage/people/{anna.pk}/hand-over/", {"to": "nobody"}).status_code == 422
     office.post(f"/manage/people/{anna.pk}/hand-over/", {"to": "bert"})
     assert set(Task.objects.filter(owner=bert)) == {task, binned}
+    given = noted(Action.TASK_TRANSFERRED)
+    assert {entry.subject_id for entry in given} == {task.public_id, binned.public_id}
+    assert given[0].detail == "From anna to bert, with all that was theirs."
+    assert noted(Action.DATASET_TRANSFERRED)[0].subject == "rivers"
+    assert noted(Action.PERSON_HANDED_OVER)[0].detail == "2 Tasks and 1 Datasets to bert"
     assert Dataset.objects.get().owner == bert
     assert not TaskMember.objects.exists()
     mistyped = office.post(f"/manage/people/{anna.pk}/delete/", {"name": "Anna"})
@@ -297,8 +302,9 @@ def test_limits_are_set_beside_the_present_use_and_cleared(office: Client, boss:
     office.post(path, {"clear": "1"})
     assert not UserLimits.objects.exists()
     assert [entry.detail for entry in noted(Action.LIMITS_CHANGED)] == [
-        "Runs at a time: 3, memory: 1.5 GB",
-        "none of their own",
+        "Runs at a time: 3 instead of no limit, memory: 1.5 GB instead of no limit",
+        "none of their own instead of Runs at a time: 3, Runs that wait: no limit, "
+        "CPUs: no limit, memory: 1.5 GB, storage: no limit, share: 1",
     ]
 
 
@@ -320,9 +326,9 @@ def test_one_limit_of_their_own_does_not_lift_the_others(boss: User) -> None:
     limits.set_limits(by=boss, person=anna, limits={"max_cpus": 8.0})
     assert UserLimits.of(anna).max_storage == GIB, "theirs hold now, whatever everybody's become"
     assert [entry.detail for entry in noted(Action.LIMITS_CHANGED)] == [
-        "CPUs: 4, storage: 1 GB",
-        "CPUs: 8",
-        "storage: 2 GB",
+        "CPUs: 4 instead of no limit, storage: 1 GB instead of no limit",
+        "CPUs: 8 instead of 4",
+        "storage: 2 GB instead of 1 GB",
     ]
 
 

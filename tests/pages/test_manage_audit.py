@@ -68,6 +68,11 @@ def test_announcements_are_shown_when_it_is_time_and_dismissed_by_the_browser(
     assert "has moves." in text(office, "/manage/announcements/")
     actions = [noted(a) for a in (Action.ANNOUNCEMENT_CHANGED, Action.ANNOUNCEMENT_ENDED)]
     assert [len(each) for each in actions] == [1, 1]
+    changed = noted(Action.ANNOUNCEMENT_CHANGED)[0].detail
+    assert changed.startswith(
+        "text: “The storage has moves.” instead of “The <b>storage</b> moves.”"
+    )
+    assert "warning: no instead of yes" in changed
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ POST   open   -      /account/theme/
 POST   person -      /account/tokens/
 POST   self   -      /account/tokens/<slug:token>/revoke/
 GET    admin  -      /admin/
+GET    open   -      /admin/password_change/
 GET    person -      /cluster/
 POST   staff  -      /cluster/machines/<int:machine>/drain/
 GET    staff  -      /cluster/machines/<int:machine>/lost/

@@ -13,12 +13,13 @@ from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from channels.routing import URLRouter
 from django.contrib.sessions.models import Session
+from django.core.cache import cache
 from django.test import AsyncClient, Client
 from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from accounts import crowds, tokens
-from accounts.models import ApiToken, User
+from accounts.models import ApiToken, AuditEntry, User
 from jobs import attempts, consumers, notify, services
 from jobs.models import Role, Run, Task
 from jobs.routing import websocket_urlpatterns
@@ -84,7 +85,7 @@ async def connected(address: str, by: User | str) -> AsyncIterator[Socket]:
     """By a session of that person, or by a token."""
     if isinstance(by, str):
         headers = [(b"authorization", f"Bearer {by}".encode())]
-        socket = Socket(address, {"headers": headers})
+        socket = Socket(address, {"headers": headers, "client": ["192.0.2.9", 5000]})
     else:
         socket = Socket(address, {"user": by, "session": await sync_to_async(sign_in)(by)})
     await socket.send_input({"type": "websocket.connect"})
@@ -108,6 +109,14 @@ async def hear(socket: Socket, kind: str) -> Any:
     message = await socket.json()
     assert message["type"] == kind, message
     return message
+
+
+async def test_a_refused_token_is_in_the_audit_log_with_its_address(bert: User) -> None:
+    await sync_to_async(cache.clear)()
+    async with connected("/ws/events/", "rct_wrong") as socket:
+        assert await socket.code() == 4401
+    entry = await AuditEntry.objects.aget(action="token.refused")
+    assert (entry.via, entry.address) == ("token", "192.0.2.9")
 
 
 async def test_a_member_hears_of_runs_from_sharing_to_taking_back(task: Task, bert: User) -> None:

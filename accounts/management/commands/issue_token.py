@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import audit, origins
+from accounts import audit, origins, tokens
 from accounts.audit import Action
 from accounts.models import ApiToken, Scope, User, all_scopes
 
@@ -37,8 +37,9 @@ class Command(BaseCommand):
             raise CommandError(f"There is no active user {options['user']}.")
         hours = options["hours"]
         expires = None if hours is None else timezone.now() + timedelta(hours=hours)
-        with origins.coming("command"), transaction.atomic():
-            ApiToken.objects.filter(user=user, name=options["name"]).delete()
+        with origins.command(), transaction.atomic():
+            for replaced in ApiToken.objects.filter(user=user, name=options["name"]):
+                tokens.revoke(replaced, actor=None, detail=f"of {user}, for another of this name")
             token, text = ApiToken.issue(
                 user=user,
                 name=options["name"],

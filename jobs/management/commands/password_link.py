@@ -59,7 +59,7 @@ def _administrator(username: str) -> User:
 
 def _link(person: User) -> dict[str, str | int]:
     try:
-        with origins.coming("command"):
+        with origins.command():
             path = people.password_link(by=None, person=person)
     except Refused as refused:
         raise CommandError(str(refused)) from refused

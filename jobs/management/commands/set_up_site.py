@@ -9,8 +9,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 from django.utils import timezone
 
+from accounts import audit, origins
+from accounts.audit import Action
+from accounts.commanded import noted
 from accounts.models import User
 from jobs import site
 from jobs.models import Environment, PullPolicy
@@ -46,18 +50,30 @@ class Command(BaseCommand):
         if options["choose_only"]:
             self.stdout.write(json.dumps({"backend": backend}))
             return
-        chosen = site.store_backend(backend)
-        if not Environment.objects.filter(uses_image=chosen.backend_has_images).exists():
-            self._first_environment(chosen.backend_has_images, options["image"], options["pull"])
-        username, password = self._first_user()
+        with origins.command():
+            username, password = self._set_up(backend, options["image"], options["pull"])
         self.stdout.write(
             json.dumps({"backend": backend, "username": username, "password": password})
         )
 
-    def _first_environment(self, has_images: bool, image: str, pull: str) -> None:
+    def _set_up(self, backend: str, image: str, pull: str) -> tuple[str, str | None]:
+        chosen = site.store_backend(backend)
+        if not Environment.objects.filter(uses_image=chosen.backend_has_images).exists():
+            with transaction.atomic():
+                made = self._first_environment(chosen.backend_has_images, image, pull)
+                audit.note(
+                    None,
+                    Action.ENVIRONMENT_ADDED,
+                    subject=made.name,
+                    subject_id=made.slug,
+                    detail=f"{made.image or made.description} Usable without a test.",
+                )
+        return self._first_user()
+
+    def _first_environment(self, has_images: bool, image: str, pull: str) -> Environment:
         """Ready without a check: the portal is to be of use at once. The worker begins one soon after."""
         if not has_images:
-            Environment.objects.create(
+            return Environment.objects.create(
                 slug="r-on-this-machine",
                 name="R on this machine",
                 description="The R that is installed on the machine itself.",
@@ -65,8 +81,8 @@ class Command(BaseCommand):
                 is_default=True,
                 ready_at=timezone.now(),
             )
-        elif image:
-            Environment.objects.create(
+        if image:
+            return Environment.objects.create(
                 slug="r",
                 name="R",
                 description="R with its base packages.",
@@ -75,8 +91,7 @@ class Command(BaseCommand):
                 is_default=True,
                 ready_at=timezone.now(),
             )
-        else:
-            raise CommandError("Name the image of the first Environment with --image.")
+        raise CommandError("Name the image of the first Environment with --image.")
 
     def _first_user(self) -> tuple[str, str | None]:
         """An administrator with a generated password, unless somebody is there already."""
@@ -84,4 +99,5 @@ class Command(BaseCommand):
         if first is not None:
             return first.get_username(), None
         password = secrets.token_urlsafe(12)
-        return User.objects.create_superuser("admin", "", password).get_username(), password
+        with noted(Action.PERSON_ADDED, "as administrator, the first one"):
+            return User.objects.create_superuser("admin", "", password).get_username(), password
