@@ -55,6 +55,7 @@ class Action(enum.StrEnum):
     TASK_PURGED = "task.purged", "deleted the Task {} with its files"
 
     RUN_CANCELLED = "run.cancelled", "cancelled {}, somebody else's Run"
+    RUN_PRIORITIZED = "run.prioritized", "changed the priority of {}"
 
     DATASET_CREATED = "dataset.created", "made the Dataset {}"
     DATASET_REGISTERED = "dataset.registered", "registered the Dataset {} in place"
