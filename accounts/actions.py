@@ -63,6 +63,7 @@ class Action(enum.StrEnum):
 
     RUN_SUBMITTED = "run.submitted", "submitted {} in somebody else's Task"
     RUN_CANCELLED = "run.cancelled", "cancelled {}, somebody else's Run"
+    RUN_PRIORITIZED = "run.prioritized", "changed the priority of {}"
 
     DATASET_CREATED = "dataset.created", "made the Dataset {}"
     DATASET_REGISTERED = "dataset.registered", "registered the Dataset {} in place"

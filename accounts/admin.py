@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Generic, TypeVar
 
 from django.contrib import admin
+from django.contrib.auth import admin as auth_admin  # noqa: F401 - registers groups, which we have none of
 from django.contrib.auth.models import Group
 from django.db.models import Model
 from django.http import HttpRequest
@@ -16,7 +17,6 @@ from accounts.models import ApiToken, User
 admin.site.disable_action("delete_selected")
 
 admin.site.login_form = AdminSignInForm
-
 
 admin.site.unregister(Group)
 

@@ -13,6 +13,7 @@ from accounts.audit import Action
 from jobs import notify
 from jobs.models import Machine, Run, RunQuerySet
 from jobs.services import Refused
+from jobs.services.rights import staff_only
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -35,7 +36,7 @@ def unfinished_runs(machine: Machine) -> RunQuerySet:
 
 def drain(*, user: User, machine: Machine) -> Machine:
     """It gets no new Runs; those on it go on. Safe to repeat: the first who did it is kept."""
-    _staff_only(user)
+    staff_only(user, "change what a machine is used for")
     rows = Machine.objects.filter(drained_at=None)
     _set(user, machine, Action.MACHINE_DRAINED, rows, drained_at=timezone.now(), drained_by=user)
     return machine
@@ -43,7 +44,7 @@ def drain(*, user: User, machine: Machine) -> Machine:
 
 def undrain(*, user: User, machine: Machine) -> Machine:
     """It gets Runs again. Safe to repeat."""
-    _staff_only(user)
+    staff_only(user, "change what a machine is used for")
     rows = Machine.objects.filter(drained_at__isnull=False)
     _set(user, machine, Action.MACHINE_UNDRAINED, rows, drained_at=None, drained_by=None)
     return machine
@@ -52,7 +53,7 @@ def undrain(*, user: User, machine: Machine) -> Machine:
 def declare_lost(*, user: User, machine: Machine) -> Machine:
     """The Runs that were placed there so far are gone: supervision ends them, or starts those again
     whose owner allowed it. Refused while the machine answers."""
-    _staff_only(user)
+    staff_only(user, "change what a machine is used for")
     machine.refresh_from_db()
     if reason := why_not_lost(machine):
         raise Refused(reason)
@@ -69,11 +70,6 @@ def why_not_lost(machine: Machine) -> str:
         f"{machine.name} answers, so it is not lost. Drain it if it shall get no new Runs; if it was "
         f"just switched off, try again in {HEARD_LATELY.seconds} seconds."
     )
-
-
-def _staff_only(user: User) -> None:
-    if not (user.is_active and user.is_staff):
-        raise Refused("Only administrators may change what a machine is used for.")
 
 
 def _set(

@@ -16,6 +16,7 @@ from jobs import notify
 from jobs.backends import mesos_notes
 from jobs.models import BackendNote, Site
 from jobs.services import Refused
+from jobs.services.rights import staff_only
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -79,8 +80,7 @@ def register_anew(*, user: User) -> None:
     """After Mesos removed the portal's registration: the backend worker registers as a new framework,
     within seconds and by itself. Refused while the registration was not removed, and until Mesos has
     had the time to end what ran: what it calls gone then is gone."""
-    if not (user.is_active and user.is_staff):
-        raise Refused("Only administrators may register the portal anew.")
+    staff_only(user, "register the portal anew")
     with transaction.atomic():
         notes = BackendNote.objects.select_for_update().in_bulk(
             [mesos_notes.REMOVED, mesos_notes.FRAMEWORK, mesos_notes.MASTER]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import re
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +17,12 @@ from deploy.portal.problem import Problem
 from deploy.portal.progress import Progress
 from deploy.portal.stamps import Stamp, digest, files_below
 
-NODE_AT_LEAST = 20
+NODE_AT_LEAST = (20, 19)
+"""as in frontend/package.json"""
+_GET_NODE = (
+    "get 20.19 or newer with npm, for instance from NodeSource (docs/admin/install.md says how), and "
+    "call this again."
+)
 GENERATED = frozenset({"node_modules", "dist", "static-root", "build"})
 
 
@@ -151,8 +158,24 @@ def packages_needed(place: Place) -> list[str]:
     if not RUNNER.is_done(place):
         needed += packages.BUILD
     if not (NODE_MODULES.is_done(place) and FRONT_END.is_done(place)):
+        if not packages.is_there("nodejs"):
+            _check_offered_node()
         needed += packages.FRONT_END
     return needed
+
+
+def _check_offered_node() -> None:
+    """Debian 12 offers Node 18 with 300 packages around it, of which nothing would be of use."""
+    with contextlib.suppress(FileNotFoundError):
+        told = subprocess.run(
+            ["apt-cache", "policy", "nodejs"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "LC_ALL": "C"},
+        ).stdout
+        if (found := re.search(r"Candidate: (?:\d+:)?(\d+\.\d+\S*)", told)) and _is_old(found[1]):
+            raise Problem(f"Node.js is missing, and apt-get has {found[1]}: {_GET_NODE}")
 
 
 def _check_node() -> None:
@@ -161,12 +184,14 @@ def _check_node() -> None:
             ["node", "--version"], capture_output=True, text=True, check=True
         ).stdout.strip()
     except (FileNotFoundError, subprocess.CalledProcessError):
-        raise Problem(f"Node.js {NODE_AT_LEAST} or newer with npm is missing.") from None
-    if int(version.lstrip("v").partition(".")[0]) < NODE_AT_LEAST:
-        raise Problem(
-            f"Node.js is {version}, and {NODE_AT_LEAST} or newer is needed: install a newer one "
-            "and put it first in PATH."
-        )
+        raise Problem(f"Node.js is missing: {_GET_NODE}") from None
+    if _is_old(version):
+        raise Problem(f"Node.js is {version}: {_GET_NODE}")
+
+
+def _is_old(version: str) -> bool:
+    numbers = [int(each) for each in re.findall(r"\d+", version)[:2]]
+    return tuple(numbers) < NODE_AT_LEAST
 
 
 def code_digest(place: Place) -> str:

@@ -25,7 +25,8 @@ from jobs.api.fields import Flag, Strict, Text
 from jobs.api.members import leaving
 from jobs.api.pagination import OnePage
 from jobs.api.serializers import moment
-from jobs.services.datasets import DESCRIPTION_LIMIT, goes_at
+from jobs.services.checks import DESCRIPTION_LIMIT
+from jobs.services.datasets import goes_at
 from jobs.services.using import Use, use_of
 
 ROLES = ("owner", *DatasetRole.values)

@@ -10,13 +10,16 @@ from django.urls import reverse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.generics import ListAPIView
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import Scope
 from jobs import services
-from jobs.api.base import ApiView, needs
+from jobs.api.base import ApiView, existing, needs
+from jobs.api.cluster import IsAdministrator
 from jobs.api.serializers import (
+    PrioritySerializer,
     RunAgainSerializer,
     RunDetailSerializer,
     RunRequestSerializer,
@@ -120,7 +123,8 @@ class OneRun(ApiView):
     @extend_schema(operation_id="run", responses=RunDetailSerializer)
     def get(self, request: Request, run: str) -> Response:
         """One Run: what was asked and what happened."""
-        return Response(RunDetailSerializer(self.run(run)).data)
+        runs = self.runs().defer(None).defer("repeats__script_text", "repeats__stdin")
+        return Response(RunDetailSerializer(existing(runs, run)).data)
 
 
 class CancelRun(ApiView):
@@ -132,6 +136,23 @@ class CancelRun(ApiView):
         return Response(
             RunDetailSerializer(services.cancel(user=self.user, run=self.run(run))).data
         )
+
+
+class PrioritizeRun(ApiView):
+    scopes = needs(POST=Scope.MANAGE)
+    permission_classes = (IsAuthenticated, IsAdministrator)
+
+    @extend_schema(
+        operation_id="prioritize_run", request=PrioritySerializer, responses=RunDetailSerializer
+    )
+    def post(self, request: Request, run: str) -> Response:
+        """Administrators: a waiting Run goes before all with a lower priority, and after all with a
+        higher one. Safe to repeat. Refused (400) once it waits no more, and for a quick command."""
+        found = self.run(run)
+        asked = PrioritySerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        services.prioritize(user=self.user, run=found, **asked.validated_data)
+        return Response(RunDetailSerializer(found).data)
 
 
 class RunAgain(ApiView):

@@ -17,6 +17,7 @@ from jobs.capacity import MachineUse, Total
 from jobs.models import Environment, Lane, Role, Run, RunKind, Task, TaskCopy
 from jobs.registration import Registration
 from jobs.services import RunRequest
+from jobs.services.priorities import HIGHEST, LOWEST
 from jobs.states import Reason, RunState
 
 MAX_ARGUMENTS = 1000
@@ -240,7 +241,7 @@ class TaskRequestSerializer(Strict):
 
 
 class RunSerializer(serializers.Serializer[Run]):
-    """A Run in a list; RunDetailSerializer adds the script's text."""
+    """A Run in a list; RunDetailSerializer adds the texts, which may be large."""
 
     id = serializers.CharField(source="public_id")
     task = serializers.CharField(source="task.public_id")
@@ -261,7 +262,7 @@ class RunSerializer(serializers.Serializer[Run]):
     time_limit = serializers.IntegerField()
     constraints = serializers.CharField(help_text="attributes that its machine must have")
     lane = serializers.ChoiceField(choices=Lane.choices)
-    priority = serializers.IntegerField()
+    priority = serializers.IntegerField(help_text="higher ones go first; 0 is usual")
     retry_if_lost = serializers.BooleanField()
     state = serializers.ChoiceField(choices=[state.value for state in RunState])
     reason = serializers.ChoiceField(
@@ -297,6 +298,13 @@ class RunSerializer(serializers.Serializer[Run]):
 
 class RunDetailSerializer(RunSerializer):
     script_text = serializers.CharField(help_text="as it was when the Run was submitted")
+    stdin = serializers.CharField(allow_null=True, help_text="null: there was none")
+
+
+class PrioritySerializer(Strict):
+    priority = Whole(
+        min_value=LOWEST, max_value=HIGHEST, help_text="higher ones go first; 0 is usual"
+    )
 
 
 class RunAgainSerializer(Strict):

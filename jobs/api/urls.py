@@ -39,7 +39,7 @@ from jobs.api.manage import (
 )
 from jobs.api.members import People, TaskMembers, TaskOneMember
 from jobs.api.people import Me, Token, Tokens
-from jobs.api.runs import CancelRun, OneRun, RunAgain, Runs, TaskRuns
+from jobs.api.runs import CancelRun, OneRun, PrioritizeRun, RunAgain, Runs, TaskRuns
 from jobs.api.tasks import (
     DuplicateTask,
     OneTask,
@@ -86,6 +86,7 @@ urlpatterns = [
     at("runs/<str:run>", OneRun, "api-run"),
     at("runs/<str:run>/cancel", CancelRun, "api-run-cancel"),
     at("runs/<str:run>/again", RunAgain, "api-run-again"),
+    at("runs/<str:run>/priority", PrioritizeRun, "api-run-priority"),
     at("runs/<str:run>/log", RunLog, "api-run-log"),
     at("runs/<str:run>/log/search", SearchLog, "api-run-log-search"),
     at("runs/<str:run>/log/position", LogPosition, "api-run-log-position"),

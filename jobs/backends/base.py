@@ -1,6 +1,6 @@
 """What a Backend is: the contract that `local`, `docker` and `mesos` keep.
 
-Backends see only these dataclasses. supervision.py is their only caller, in the one
+Backends see only these dataclasses. jobs/supervision/ is their only caller, in the one
 process that holds the lease. tests/contract/ runs one suite over every backend.
 """
 

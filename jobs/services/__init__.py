@@ -38,6 +38,7 @@ from jobs.services.environments import (
 )
 from jobs.services.granting import choose_datasets
 from jobs.services.outsiders import note_files as note_files_changed
+from jobs.services.priorities import prioritize
 from jobs.services.publishing import publish, unpublish
 from jobs.services.quota import grew as files_grew
 from jobs.services.quota import over_quota, room_left
@@ -109,6 +110,7 @@ __all__ = [
     "over_quota",
     "package_names",
     "person_named",
+    "prioritize",
     "publish",
     "purge_task",
     "refuse_beyond_quota",

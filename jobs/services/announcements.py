@@ -12,8 +12,8 @@ from django.utils import timezone
 from accounts import audit
 from accounts.audit import Action
 from jobs.models import Announcement
-from jobs.services.people import staff_only
 from jobs.services.refused import Refused
+from jobs.services.rights import staff_only
 
 if TYPE_CHECKING:
     from accounts.models import User

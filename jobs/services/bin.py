@@ -57,7 +57,7 @@ class StillGoing(Refused):
 
 
 def grace() -> timedelta:
-    """How long a deleted Task can be restored."""
+    """How long a deleted Task or Dataset can be restored."""
     return timedelta(days=settings.RCLUSTER_BIN_DAYS)
 
 

@@ -15,6 +15,8 @@ from jobs.queue import size
 from jobs.services.refused import Refused
 
 COMMAND_LIMIT = 64 * 1024
+DESCRIPTION_LIMIT = 10_000
+"""characters"""
 SMALLEST_CPUS = Decimal("0.05")
 SMALLEST_MEMORY = 32 * 1024**2
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -29,6 +31,17 @@ def task_name(name: str) -> str:
     if len(name) > 200:
         raise Refused("Use at most 200 characters for the name.", field="name")
     return name
+
+
+def description(written: str) -> str:
+    """Of a Task or a Dataset."""
+    checked = text(written.strip(), "description", 4 * DESCRIPTION_LIMIT) or ""
+    if len(checked) > DESCRIPTION_LIMIT:
+        raise Refused(
+            f"Use at most {DESCRIPTION_LIMIT} characters for the description, or write a file.",
+            field="description",
+        )
+    return checked
 
 
 def environment_for(chosen: Environment | None) -> Environment:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Greatest
@@ -18,16 +17,14 @@ from files import datasets as folders
 from files.models import DATASET_NAME, Dataset, DatasetMember, DatasetRole
 from files.storage import StorageAway
 from jobs.services import checks, quota
+from jobs.services.bin import grace
 from jobs.services.granting import runs_on
 from jobs.services.refused import Refused
-from jobs.services.rights import Forbidden
+from jobs.services.rights import MOST_MEMBERS, Forbidden, staff_only
 
 if TYPE_CHECKING:
     from accounts.models import User
 
-DESCRIPTION_LIMIT = 10_000
-"""characters"""
-MOST_MEMBERS = 200
 _NAME = re.compile(DATASET_NAME)
 _IN_PLACE = (
     "This Dataset was registered in place: the portal shows its files and leaves them as they are. "
@@ -111,8 +108,7 @@ def register_dataset(
 ) -> Dataset:
     """A Dataset of a folder that lies below the storage already: nothing is copied, and nothing in
     it is ever changed or removed from here. Only for administrators."""
-    if not user.is_staff:
-        raise Forbidden("Only an administrator can register a folder in place.")
+    staff_only(user, "register a folder in place")
     dataset = _new(user, name, description, for_everybody)
     try:
         dataset.path = folders.registrable(path, Dataset.objects.all())
@@ -135,7 +131,7 @@ def update_dataset(
     told = []
     if description is not None:
         must_edit_dataset(user, dataset)
-        description = _description(description)
+        description = checks.description(description)
         if description != dataset.description:
             dataset.description = description
             told.append("the description")
@@ -261,11 +257,6 @@ def goes_at(dataset: Dataset) -> datetime | None:
     return dataset.deleted_at + grace() if dataset.deleted_at else None
 
 
-def grace() -> timedelta:
-    """How long what was deleted can be restored."""
-    return timedelta(days=settings.RCLUSTER_BIN_DAYS)
-
-
 def sweep_datasets() -> int:
     """Remove what has been in the bin for long enough; returns how many Datasets. Safe to repeat.
 
@@ -308,7 +299,10 @@ def _new(user: User, name: str, description: str, for_everybody: bool) -> Datase
         where = " in the bin" if other.deleted_at else ""
         raise Refused(f"There is a Dataset {name}{where} already.", field="name")
     return Dataset(
-        name=name, description=_description(description), owner=user, for_everybody=for_everybody
+        name=name,
+        description=checks.description(description),
+        owner=user,
+        for_everybody=for_everybody,
     )
 
 
@@ -319,13 +313,6 @@ def _save_new(user: User, dataset: Dataset, action: Action, detail: str) -> None
             _note(user, action, dataset, detail)
     except IntegrityError:
         raise Refused(f"There is a Dataset {dataset.name} already.", field="name") from None
-
-
-def _description(text: str) -> str:
-    text = checks.text(text.strip(), "description", 4 * DESCRIPTION_LIMIT) or ""
-    if len(text) > DESCRIPTION_LIMIT:
-        raise Refused(f"Use at most {DESCRIPTION_LIMIT} characters.", field="description")
-    return text
 
 
 def _must_be_active(person: User) -> None:

@@ -27,7 +27,7 @@ from files import storage
 from jobs.models import GIB, Environment, Machine, Run, RunKind, Site, Task
 from jobs.services.environment_fields import FIELDS, new_slug, set_fields
 from jobs.services.refused import Refused
-from jobs.services.rights import Forbidden
+from jobs.services.rights import staff_only
 from jobs.services.runs import RunRequest, cancel, submit
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def add_environment(*, user: User, name: str, slug: str = "", **fields: Any) -> 
 
     `fields`: image, description, packages, pull_policy, constraints.
     """
-    must_administer(user)
+    staff_only(user)
     if not Site.load().backend_has_images:
         raise Refused(
             "Runs start with the R of the machine itself here: only the backends “docker” and "
@@ -64,7 +64,7 @@ def add_environment(*, user: User, name: str, slug: str = "", **fields: Any) -> 
 def change_environment(*, user: User, environment: Environment, **changes: Any) -> Environment:
     """Change what is given. Another image, pull policy or list of packages is checked at once; with
     another image nobody may choose the Environment until that check has succeeded."""
-    must_administer(user)
+    staff_only(user)
     with transaction.atomic():
         environment = _locked(environment)
         before = {name: getattr(environment, name) for name in FIELDS}
@@ -112,7 +112,7 @@ def update_environment(
 
 def check_environment(*, user: User, environment: Environment) -> Run:
     """Pull its image if need be and load its packages. One that is under way is not begun again."""
-    must_administer(user)
+    staff_only(user)
     with transaction.atomic():
         environment = _locked(environment)
         if environment.retired_at is not None:
@@ -125,7 +125,7 @@ def check_environment(*, user: User, environment: Environment) -> Run:
 
 def retire_environment(*, user: User, environment: Environment) -> Environment:
     """No new Run may choose it; those that wait or run in it go on. Idempotent."""
-    must_administer(user)
+    staff_only(user)
     with transaction.atomic():
         environment = _locked(environment)
         if environment.retired_at is not None:
@@ -144,7 +144,7 @@ def retire_environment(*, user: User, environment: Environment) -> Environment:
 
 def restore_environment(*, user: User, environment: Environment) -> Environment:
     """Into use again, as it was, and checked once more. Idempotent."""
-    must_administer(user)
+    staff_only(user)
     with transaction.atomic():
         environment = _locked(environment)
         if environment.retired_at is None:
@@ -159,7 +159,7 @@ def restore_environment(*, user: User, environment: Environment) -> Environment:
 
 def make_default(*, user: User, environment: Environment) -> Environment:
     """What new Tasks use unless they choose another one. Idempotent."""
-    must_administer(user)
+    staff_only(user)
     with transaction.atomic():
         environment = _locked(environment)
         if environment.is_default:
@@ -251,11 +251,6 @@ def newer_image(environment: Environment) -> Newer | None:
         since = since.filter(pk__gt=environment.check_run.pk)
     first = since.order_by("id").first()
     return Newer(last, first) if first is not None else None
-
-
-def must_administer(user: User) -> None:
-    if not (user.is_staff and user.is_active):
-        raise Forbidden("Only administrators may do this.")
 
 
 def _locked(environment: Environment) -> Environment:

@@ -18,8 +18,9 @@ from accounts.models import User
 from files.models import Dataset
 from jobs.models import Run, Task, UserLimits
 from jobs.queue import size
-from jobs.services.people import staff_only, subject_id
+from jobs.services.people import subject_id
 from jobs.services.refused import Refused
+from jobs.services.rights import staff_only
 from jobs.states import ACTIVE, RunState
 
 FIELDS = ("max_running", "max_queued", "max_cpus", "max_memory", "max_storage", "share")

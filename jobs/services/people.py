@@ -28,13 +28,8 @@ from files.models import Dataset, DatasetMember
 from jobs import notify
 from jobs.models import Run, Task, TaskMember, UserLimits
 from jobs.services.refused import Refused
-from jobs.services.rights import Forbidden
+from jobs.services.rights import Forbidden, staff_only
 from jobs.services.runs import cancel
-
-
-def staff_only(by: User) -> None:
-    if not (by.is_active and by.is_staff):
-        raise Forbidden("Only administrators may do this.")
 
 
 def _still_staff(by: User) -> None:

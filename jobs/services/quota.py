@@ -2,7 +2,7 @@
 
 A person's share counts all that they own: Tasks (their folders and logs), in the archive and in the
 bin too, and the Datasets whose files were uploaded. A folder registered in place was there before
-the portal and is the administrator's. Sizes are those last measured (jobs/services/measuring.py)
+the portal and is the administrator's. Sizes are those last measured (jobs/measuring.py)
 plus what was uploaded since, so a question costs three short queries, however many files there are.
 """
 
@@ -138,9 +138,4 @@ def grew(task: Task, count: int) -> None:
     """`count` bytes were written into the Task: counted at once, and measured soon."""
     if count:
         Task.objects.filter(pk=task.pk).update(storage_used=F("storage_used") + count)
-    notify.measure(task.public_id)
-
-
-def changed(task: Task) -> None:
-    """Files of the Task were removed or replaced: it is measured soon."""
     notify.measure(task.public_id)

@@ -10,9 +10,18 @@ from jobs.services.refused import Refused
 if TYPE_CHECKING:
     from accounts.models import User
 
+MOST_MEMBERS = 200
+"""of a Task, and of a Dataset"""
+
 
 class Forbidden(Refused):
     """This person may see it, but not do that. The message says whom to ask."""
+
+
+def staff_only(user: User, to: str = "do this") -> None:
+    """What only administrators may do. One who was switched off meanwhile is none. Raises Forbidden."""
+    if not (user.is_active and user.is_staff):
+        raise Forbidden(f"Only administrators may {to}.")
 
 
 def role_of(user: User, task: Task) -> Role | None:

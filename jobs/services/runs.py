@@ -34,7 +34,7 @@ STDIN_LIMIT = 1024**2
 CANCEL_REASON = 200
 """characters"""
 CHECK_PRIORITY = 10
-"""of the smoke test of an Environment"""
+"""of the smoke test of an Environment: before all that an administrator can raise (priorities.py)"""
 
 
 @dataclass(frozen=True)

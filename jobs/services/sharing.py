@@ -13,13 +13,12 @@ from jobs import notify
 from jobs.models import Role, Task, TaskMember
 from jobs.services import quota
 from jobs.services.refused import Refused
-from jobs.services.rights import must_manage
+from jobs.services.rights import MOST_MEMBERS, must_manage
 from jobs.services.tasks import tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MOST_MEMBERS = 200
 SHORTEST_QUERY = 2
 """characters of a name before people are suggested"""
 MOST_FOUND = 8

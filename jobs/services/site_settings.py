@@ -9,7 +9,7 @@ from django.db import transaction
 from accounts import audit
 from accounts.audit import Action
 from jobs.models import Site
-from jobs.services.people import staff_only
+from jobs.services.rights import staff_only
 
 if TYPE_CHECKING:
     from accounts.models import User

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from accounts.models import User
     from files.models import Dataset
 
-DESCRIPTION_LIMIT = 10_000
-"""characters"""
 _SETTINGS = ("name", "description", "environment", "cpus", "memory", "time_limit")
 _TOLD = ("name", "description")
 """changes that the audit log tells of; what Runs usually ask for changes with every choice in the console"""
@@ -46,7 +44,9 @@ def create_task(
 ) -> Task:
     """A new workspace with empty folders, owned by `user`. `published` None: as the site has it."""
     given = {"environment": environment, "cpus": cpus, "memory": memory, "time_limit": time_limit}
-    task = Task(owner=user, name=checks.task_name(name), description=_description(description))
+    task = Task(
+        owner=user, name=checks.task_name(name), description=checks.description(description)
+    )
     _set_defaults(task, {key: value for key, value in given.items() if value is not None})
     task.published_id = first_published_id(published)
     must_be_usable(user, datasets)
@@ -68,7 +68,7 @@ def update_task(*, user: User, task: Task, **changes: Any) -> Task:
     if "name" in changes:
         task.name = checks.task_name(changes.pop("name"))
     if "description" in changes:
-        task.description = _description(changes.pop("description"))
+        task.description = checks.description(changes.pop("description"))
     datasets = changes.pop("datasets", None)
     _set_defaults(task, changes)
     with transaction.atomic():
@@ -141,16 +141,6 @@ def make_folders(task: Task) -> None:
         raise Refused(
             f"The Task's folders could not be made: {error.strerror}. Tell your administrator."
         ) from error
-
-
-def _description(text: str) -> str:
-    checked = checks.text(text.strip(), "description", 4 * DESCRIPTION_LIMIT) or ""
-    if len(checked) > DESCRIPTION_LIMIT:
-        raise Refused(
-            f"Use at most {DESCRIPTION_LIMIT} characters for the description, or write a file.",
-            field="description",
-        )
-    return checked
 
 
 def _set_defaults(task: Task, changes: Mapping[str, Any]) -> None:

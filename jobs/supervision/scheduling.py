@@ -199,13 +199,7 @@ def _world(backend: Backend, now: datetime, launching: Collection[str]) -> _Worl
         own.holds["memory"] += memory
     quick_memory: dict[str, queue.Memory] | None = None
     if not backend.capabilities.lends:
-        quick_memory = {}
-        for at, offer in enumerate(offers):
-            name = offer.machine
-            offers[at], quick_memory[name], theirs = divide(
-                offer, commands[name], held[name], still_free[name]
-            )
-            held[name] += theirs
+        offers, quick_memory = _divided(offers, commands, held, still_free)
     return _World(
         rooms=_rooms(backend.name, offers, held, still_free),
         standing=standing,
@@ -214,6 +208,25 @@ def _world(backend: Backend, now: datetime, launching: Collection[str]) -> _Worl
         quick_of=quick_of,
         quick_memory=quick_memory,
     )
+
+
+def _divided(
+    offers: list[Offer],
+    commands: Mapping[str, Commands],
+    held: Mapping[str, list[queue.Held]],
+    still_free: Mapping[str, list[queue.Held]],
+) -> tuple[list[Offer], dict[str, queue.Memory]]:
+    """What the line gets of each offer, and what quick commands do; what those hold of the line's
+    part is added to `held`."""
+    for_the_line, quick_memory = [], {}
+    for offer in offers:
+        name = offer.machine
+        rest, quick_memory[name], theirs = divide(
+            offer, commands[name], held[name], still_free[name]
+        )
+        held[name].extend(theirs)
+        for_the_line.append(rest)
+    return for_the_line, quick_memory
 
 
 def _rooms(

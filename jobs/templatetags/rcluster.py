@@ -96,7 +96,7 @@ def when(moment: datetime | None) -> SafeString | str:
 
 
 def relative(moment: datetime, now: datetime) -> str:
-    """The same words as frontend/src/lib/time.ts."""
+    """The same words as frontend/src/lib/format.ts."""
     seconds = (now - moment).total_seconds()
     if seconds < 45:
         return "just now"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.contrib import messages
@@ -14,7 +15,7 @@ from jobs import capacity
 from jobs.machines import declare_lost, drain, undrain, unfinished_runs, why_not_lost
 from jobs.models import Machine, Run, RunQuerySet, Site
 from jobs.registration import register_anew, registration
-from jobs.services import Refused
+from jobs.services import Refused, prioritize
 from jobs.states import Reason
 from jobs.views.context import site_of
 from jobs.views.guard import SignedInRequest, signed_in, staff_only
@@ -110,6 +111,25 @@ def machine_drain(request: SignedInRequest, machine: int) -> HttpResponse:
     found = get_object_or_404(Machine, pk=machine)
     act = undrain if request.POST.get("undo") else drain
     act(user=request.user, machine=found)
+    if request.htmx:
+        return render(request, "cluster/now.html", _state(request))
+    return redirect("cluster")
+
+
+@staff_only
+@require_POST
+def run_priority(request: SignedInRequest, run: str) -> HttpResponse:
+    """Raise or lower a Run that waits. Of one that waits no more the page shows where it is."""
+    runs = Run.objects.visible_to(request.user).select_related("task").defer("script_text", "stdin")
+    found = get_object_or_404(runs, public_id=run)
+    given = request.POST.get("priority", "")
+    try:
+        if not re.fullmatch(r"-?\d", given):
+            raise Refused("Choose whether to raise or to lower it.")
+        prioritize(user=request.user, run=found, priority=int(given))
+    except Refused as refused:
+        if not request.htmx:
+            messages.error(request, str(refused))
     if request.htmx:
         return render(request, "cluster/now.html", _state(request))
     return redirect("cluster")

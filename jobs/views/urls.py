@@ -85,6 +85,7 @@ urlpatterns = [
     path("cluster/register-anew/", cluster.cluster_register_anew, name="register_anew"),
     path("cluster/machines/<int:machine>/drain/", cluster.machine_drain, name="machine_drain"),
     path("cluster/machines/<int:machine>/lost/", cluster.machine_lost, name="machine_lost"),
+    path("cluster/runs/<public_id:run>/priority/", cluster.run_priority, name="run_priority"),
     path("manage/environments/", environments.environments, name="manage_environments"),
     path("manage/environments/now/", environments.environments_now, name="manage_environments_now"),
     path("manage/environments/new/", environments.environment_new, name="manage_environment_new"),

@@ -1,7 +1,7 @@
 """Celery, Channels and the cache over one Redis or Valkey, reached by a Unix socket.
 
 A script in a container may share the machine's network: over TCP it could write Celery
-messages. Messages only make things happen sooner; nothing is lost with them (jobs/supervision.py).
+messages. Messages only make things happen sooner; nothing is lost with them (jobs/supervision/).
 """
 
 from typing import Any

@@ -22,7 +22,7 @@ FIELDS = set(
     "id task number title kind script_path script_text command arguments datasets variables environment "  # noqa: SIM905
     "image_digest cpus memory time_limit constraints lane priority retry_if_lost state reason explanation "
     "ahead cancelling attempt backend machine submitted_by repeats created_at placed_at started_at "
-    "finished_at cancel_requested_at exit_code log_size log_dropped peak_memory cpu_seconds "
+    "finished_at cancel_requested_at exit_code log_size log_dropped peak_memory cpu_seconds stdin "
     "url".split()
 )
 
@@ -64,7 +64,7 @@ def test_everything_that_can_be_asked_for(api: Client, task: Task) -> None:
     assert shown["url"] == f"/runs/{shown['id']}/"
     run = Run.objects.get(public_id=shown["id"])
     assert run.stdin == "1\n2\n"
-    assert shown["script_text"] == "cat(commandArgs(TRUE))\n"
+    assert (shown["script_text"], shown["stdin"]) == ("cat(commandArgs(TRUE))\n", "1\n2\n")
     for name, value in {
         "task": task.public_id,
         "number": 1,

@@ -73,7 +73,7 @@ NOT_PAGES = frozenset(
             "task_restore",
             "task_purge",
         ),
-        *("task_copy_act", "run_cancel", "run_again", "machine_drain"),
+        *("task_copy_act", "run_cancel", "run_again", "run_priority", "machine_drain"),
         *("dataset_change", "dataset_share", "dataset_delete", "dataset_restore"),
         *("manage_environment_check", "manage_environment_default"),
         *(

@@ -99,8 +99,9 @@ def test_a_folder_that_lies_there_is_not_taken_over(root: Path, anna: User) -> N
 
 def test_only_administrators_register_in_place(root: Path, anna: User) -> None:
     (root / "archive").mkdir()
-    with pytest.raises(Forbidden):
-        services.register_dataset(user=anna, name="old", path="archive")
+    for user in (anna, make_user(staff=True, is_active=False)):
+        with pytest.raises(Forbidden, match="Only administrators may register"):
+            services.register_dataset(user=user, name="old", path="archive")
 
 
 # Rights.

@@ -67,6 +67,7 @@ POST   staff  -      /cluster/machines/<int:machine>/lost/
 GET    person -      /cluster/now/
 GET    staff  -      /cluster/register-anew/
 POST   staff  -      /cluster/register-anew/
+POST   staff  -      /cluster/runs/<public_id:run>/priority/
 GET    person -      /datasets/
 POST   person -      /datasets/
 GET    viewer -      /datasets/<public_id:dataset>/
@@ -211,6 +212,7 @@ POST   editor run    /api/v1/runs/<str:run>/cancel
 GET    viewer read   /api/v1/runs/<str:run>/log
 GET    viewer read   /api/v1/runs/<str:run>/log/position
 GET    viewer read   /api/v1/runs/<str:run>/log/search
+POST   staff  manage /api/v1/runs/<str:run>/priority
 GET    open   any    /api/v1/schema/
 GET    person read   /api/v1/tasks
 POST   person run    /api/v1/tasks

@@ -42,7 +42,7 @@ const THEME = EditorView.theme({
 });
 
 /** Looks of code, for the editor and for code that is only shown. */
-export function appearance(path: string): Extension {
+function appearance(path: string): Extension {
   return [lineNumbers(), syntaxHighlighting(COLOURS), THEME, language(path)];
 }
 

@@ -1,4 +1,4 @@
-/** Sizes and durations as the server writes them (jobs/queue.py, jobs/endings.py). */
+/** Sizes and durations as the server writes them (jobs/queue/words.py, jobs/endings.py). */
 
 export function bytes(count: number): string {
   if (count < 1024) return count === 1 ? "1 byte" : `${count} bytes`;

@@ -4,7 +4,7 @@ const COOKIE = "rcluster_seen";
 const KEPT = 20;
 
 /** The cookie's value with one more key: the newest are kept. */
-export function withSeen(value: string, key: string): string {
+function withSeen(value: string, key: string): string {
   const others = value.split(".").filter((each) => each && each !== key);
   return [...others, key].slice(-KEPT).join(".");
 }

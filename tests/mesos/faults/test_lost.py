@@ -55,6 +55,16 @@ class Stage:
         until(lambda: condition(self.now), f"{self.run} {self.now}", seconds=seconds, every=0.2)
         return self.now
 
+    def wait_for_a_look(self) -> None:
+        """Until supervision has noted the machines that are there once more."""
+        noted = self._noted()
+        until(lambda: self._noted() > noted, "a look at everything", seconds=WITHIN)
+
+    def _noted(self) -> str:
+        """When that was; such moments sort as text."""
+        machines = self.rig.client.http.get("/cluster").raise_for_status().json()["machines"]
+        return str(max(each["heard_at"] for each in machines if each["name"] != self.machine))
+
     def declare_lost(self) -> None:
         answer = self.rig.client.http.post(f"/cluster/machines/{self.machine}/declare-lost")
         assert answer.is_success, answer.text
@@ -83,7 +93,10 @@ def unreachable(stage: Stage) -> dict[str, Any]:
     run = stage.wait(lambda run: run["reason"] == "unreachable", seconds=UNREACHABLE_WITHIN)
     assert run["state"] == "running"
     assert "since" in run["explanation"], run["explanation"]
-    time.sleep(8)  # More than a look at everything: nothing may move meanwhile.
+    # Machines are noted in the passes that look at every Run, after that: the second note from now
+    # on proves a whole look, and nothing may have moved by it.
+    for _ in range(2):
+        stage.wait_for_a_look()
     assert stage.now["state"] == "running"
     return stage.now
 
