@@ -1,4 +1,4 @@
-"""Guessing passwords is slowed down: by account and address, and by address alone
+"""Guessing passwords is slowed down: by account and address, by address alone, and by account alone
 (accounts/counting.py).
 
 A try is counted before the password is looked at: of many that come at once no more are looked at.
@@ -15,30 +15,38 @@ FREE_TRIES = 10
 """wrong passwords for one account from one address that are forgiven in WINDOW"""
 FREE_TRIES_OF_ADDRESS = 200
 """and for all accounts together: a whole office may stand behind one address"""
+FREE_TRIES_OF_ACCOUNT = 100
+"""and for one account from all addresses together: whoever has many of them gains little. So many that
+nobody is locked out of their account in passing"""
 WINDOW = 300
 """seconds; who has used up the tries waits until they are over"""
 
 
 class SignInThrottle:
-    """Wrong passwords for one account from one address. Without Redis nobody is locked out."""
+    """Tries to sign in to one account from one address. Without Redis nobody is locked out."""
 
     def __init__(self, username: str, address: str) -> None:
         network = _network(address)
         digest = hashlib.sha256(f"{username.casefold()}\0{network}".encode()).hexdigest()
+        account = hashlib.sha256(username.casefold().encode()).hexdigest()
         self._account = f"sign-in:{digest}"
+        self._anywhere = f"sign-in-as:{account}"
         self._address = f"sign-in-from:{hashlib.sha256(network.encode()).hexdigest()}"
 
     def admits(self) -> bool:
         """Count a try. False: there were too many. Look before the password is checked: checking costs
         half a second of CPU."""
-        return count(self._account, seconds=WINDOW) <= FREE_TRIES and (
-            count(self._address, seconds=WINDOW) <= FREE_TRIES_OF_ADDRESS
+        return (
+            count(self._account, seconds=WINDOW) <= FREE_TRIES
+            and count(self._address, seconds=WINDOW) <= FREE_TRIES_OF_ADDRESS
+            and count(self._anywhere, seconds=WINDOW) <= FREE_TRIES_OF_ACCOUNT
         )
 
     def reopen(self) -> None:
         """The right password: earlier slips are forgiven, and this was none."""
         forget(self._account)
         forgive(self._address)
+        forgive(self._anywhere)
 
 
 def _network(address: str) -> str:
