@@ -121,7 +121,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "RCLUSTER_REGISTRY_AUTH",
         "",
-        "A Docker config.json with credentials of registries; on Mesos the portal asks them for digests.",
+        "A Docker config.json with logins to registries: with them images are pulled (docker) and "
+        "registries asked for digests (docker and mesos; agents have their own).",
     ),
     Setting(
         "RCLUSTER_IMAGE",
