@@ -23,6 +23,8 @@ R-Cluster: a team's web portal for running R on a pool of machines.
   ./rcluster status                 processes, address, Runs; exit status 0 only if all is well
   ./rcluster password [USER]        a link to choose a new password, for who is locked out;
                                     no USER: the first administrator
+  ./rcluster token USER --name N [--days D] [--scopes read,run,...]
+                                    print a token for the API, and nothing else
 
   ./rcluster test [WHAT]            fast | all | browser | chaos | mesos | nfs   (no word: all)
                                     chaos [--seconds N] [--seed N] [--backend NAME]
@@ -98,6 +100,17 @@ def _password(arguments: list[str]) -> int:
     return password.link(_place(), username)
 
 
+def _token(arguments: list[str]) -> int:
+    from deploy.portal import tokens
+
+    name, days, scopes = (_option(arguments, each) for each in ("--name", "--days", "--scopes"))
+    username = arguments.pop(0) if arguments and not arguments[0].startswith("-") else ""
+    _nothing_left("token", arguments)
+    if not username or not name:
+        raise Usage("./rcluster token needs whose it is and a name: ./rcluster token USER --name N")
+    return tokens.make(_place(), username, name=name, days=days, scopes=scopes)
+
+
 def _test(arguments: list[str]) -> int:
     from deploy.portal import tests
 
@@ -155,6 +168,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "down": _down,
     "status": _status,
     "password": _password,
+    "token": _token,
     "test": _test,
     "mesos-lab": _mesos_lab,
     "lint": _lint,
