@@ -12,7 +12,9 @@ from functools import cache
 
 from django.conf import settings
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +68,13 @@ def _redis() -> Redis:
     """Shared by all threads. Under ASGI Django's own cache would connect anew for every request,
     which took a quarter of the time of answering one."""
     where: str = settings.CACHES["default"]["LOCATION"]
-    return Redis.from_url(where, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
+    return Redis.from_url(
+        where,
+        socket_timeout=PATIENCE,
+        socket_connect_timeout=PATIENCE,
+        # Left to itself it would try ten times more.
+        retry=Retry(NoBackoff(), 0),
+    )
 
 
 def _complain(error: RedisError) -> None:

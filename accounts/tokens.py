@@ -12,6 +12,7 @@ from accounts import audit
 from accounts.audit import Action
 from accounts.models import ApiToken, Scope, User, in_order, usual_scopes
 
+LONGEST_NAME = 100
 LONGEST_LIFE = timedelta(days=366)
 
 
@@ -30,34 +31,45 @@ def make(
     scopes: Iterable[str] | None = None,
     expires_at: datetime | None = None,
     by: ApiToken | None = None,
+    on_machine: bool = False,
 ) -> tuple[ApiToken, str]:
     """A new token of `user` and its text, which exists nowhere else.
 
     `by`: the token that asks for it, if one does. What it makes may do no more than itself and lasts
-    no longer: else one that leaked could keep itself alive for ever. Raises TokenRefused.
+    no longer: else one that leaked could keep itself alive for ever. `on_machine`: whoever may do
+    anything there asks for it, not the user. Raises TokenRefused.
     """
+    if not name.strip() or len(name) > LONGEST_NAME:
+        raise TokenRefused(
+            f"Give the token a name of at most {LONGEST_NAME} letters and signs.", field="name"
+        )
     chosen = _scopes(scopes, by)
     end = _end(expires_at, by)
     try:
         with transaction.atomic():
             token, text = ApiToken.issue(user=user, name=name, expires_at=end, scopes=chosen)
             audit.note(
-                user,
+                None if on_machine else user,
                 Action.TOKEN_MADE,
                 subject=name,
                 subject_id=token.public_id,
-                detail=f"for {', '.join(chosen)}; valid until {end:%Y-%m-%d %H:%M} UTC",
+                detail=f"{f'of {user}, ' if on_machine else ''}for {', '.join(chosen)}; "
+                f"valid until {end:%Y-%m-%d %H:%M} UTC",
             )
     except IntegrityError:
         raise TokenRefused(
-            f"You have a token named {name} already. Choose another name or revoke that one.",
+            f"{f'{user} has' if on_machine else 'You have'} a token named {name} already. Choose another "
+            "name or revoke that one.",
             field="name",
         ) from None
     return token, text
 
 
 def revoke(token: ApiToken, *, actor: User | None, detail: str = "") -> None:
-    """From now on it is worth nothing. Whoever may do that looks it up among their own."""
+    """From now on it is worth nothing. Whoever may do that looks it up among their own, administrators
+    among everybody's."""
+    if actor is not None and actor.pk != token.user_id:
+        detail = f"of {token.user}. {detail}".rstrip(" .")
     with transaction.atomic():
         audit.note(
             actor,

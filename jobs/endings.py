@@ -43,6 +43,8 @@ class Facts:
     log_tail: bytes
     peak_memory: int | None = None
     """bytes in use at a time at most, None if nobody knows"""
+    is_check: bool = False
+    """of an Environment, which an administrator looks at"""
     quick: bool = False
     """it was a quick command, which gets little time and memory"""
 
@@ -143,7 +145,13 @@ def _out_of_memory(facts: Facts) -> str:
 
 def _not_found(facts: Facts) -> str:
     if facts.program in ("Rscript", "R"):
-        return f"There is no R in the environment “{facts.environment}”. Choose another one or tell your administrator."
+        lacking = f"There is no R in the environment “{facts.environment}”."
+        if facts.is_check:
+            return (
+                f"{lacking} Its image needs an {facts.program} in PATH: install R in it (r-base-core in "
+                "Debian), or name another image; then it is checked again."
+            )
+        return f"{lacking} Choose another one or tell your administrator."
     return f"“{facts.program}” was not found in the environment “{facts.environment}”."
 
 

@@ -46,6 +46,7 @@ def backend_for(name: str) -> Backend:
             cpus=settings.RCLUSTER_CPUS,
             memory=int(settings.RCLUSTER_MEMORY) if settings.RCLUSTER_MEMORY else None,
             set_aside=quick_lane().memory_set_aside,
+            registry_auth=settings.RCLUSTER_MESOS.registry_auth,
             mesos=settings.RCLUSTER_MESOS,
             notes=DatabaseNotes(),
             attempt_dir=attempts.folder_of,

@@ -7,6 +7,7 @@ standard library.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,7 +63,15 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "RCLUSTER_HTTPS",
         "0",
-        "1 when a proxy in front serves the portal over HTTPS: cookies are then sent over HTTPS only.",
+        "1 when a proxy in front serves the portal over HTTPS: cookies are then sent over HTTPS only, "
+        "and whoever connects is believed an X-Forwarded-Proto (not an X-Forwarded-For).",
+    ),
+    Setting(
+        "RCLUSTER_PROXY",
+        "",
+        "Addresses or networks of the proxy in front, comma separated (127.0.0.1), whose X-Forwarded-For "
+        "and -Proto are believed. Default: nobody's; sign-ins and the audit log then have the address that "
+        "connects.",
     ),
     Setting(
         "RCLUSTER_DATABASE_URL",
@@ -112,7 +121,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "RCLUSTER_REGISTRY_AUTH",
         "",
-        "A Docker config.json with credentials of registries; on Mesos the portal asks them for digests.",
+        "A Docker config.json with logins to registries: with them images are pulled (docker) and "
+        "registries asked for digests (docker and mesos; agents have their own).",
     ),
     Setting(
         "RCLUSTER_IMAGE",
@@ -231,6 +241,20 @@ class Environment:
 
     def names(self, name: str) -> list[str]:
         return [part.strip() for part in self.text(name).split(",") if part.strip()]
+
+    @property
+    def proxies(self) -> list[str]:
+        """Whose X-Forwarded-For and -Proto are believed: addresses and networks."""
+        found = self.names("RCLUSTER_PROXY")
+        for each in found:
+            try:
+                ipaddress.ip_network(each)
+            except ValueError:
+                raise SettingError(
+                    f"RCLUSTER_PROXY has {each!r}: name addresses or networks, for example "
+                    "127.0.0.1 or 10.0.0.0/28."
+                ) from None
+        return found
 
     @property
     def home(self) -> Path:

@@ -24,6 +24,8 @@ R-Cluster: a team's web portal for running R on a pool of machines.
   ./rcluster password [USER] [--administrator]
                                     a link to choose a new password, for who is locked out; no USER:
                                     the first administrator; with the word, USER is made one first
+  ./rcluster token USER --name N [--days D] [--scopes read,run,...]
+                                    print a token for the API, and nothing else
 
   ./rcluster test [WHAT]            fast | all | browser | chaos | mesos | nfs   (no word: all)
                                     chaos [--seconds N] [--seed N] [--backend NAME]
@@ -102,6 +104,17 @@ def _password(arguments: list[str]) -> int:
     return password.link(_place(), username, administrator=administrator)
 
 
+def _token(arguments: list[str]) -> int:
+    from deploy.portal import tokens
+
+    name, days, scopes = (_option(arguments, each) for each in ("--name", "--days", "--scopes"))
+    username = arguments.pop(0) if arguments and not arguments[0].startswith("-") else ""
+    _nothing_left("token", arguments)
+    if not username or not name:
+        raise Usage("./rcluster token needs whose it is and a name: ./rcluster token USER --name N")
+    return tokens.make(_place(), username, name=name, days=days, scopes=scopes)
+
+
 def _test(arguments: list[str]) -> int:
     from deploy.portal import tests
 
@@ -159,6 +172,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "down": _down,
     "status": _status,
     "password": _password,
+    "token": _token,
     "test": _test,
     "mesos-lab": _mesos_lab,
     "lint": _lint,

@@ -205,6 +205,7 @@ class Place:
         for name in ("RCLUSTER_HTTPS", "RCLUSTER_DEBUG"):
             self.settings.flag(name)
         _ = self.port
+        _ = self.settings.proxies
         for name in ("RCLUSTER_CPUS", "RCLUSTER_MEMORY"):
             self.settings.number(name)
         if self.settings.text("RCLUSTER_BACKEND") not in {"auto", "docker", "local", "mesos"}:

@@ -86,6 +86,7 @@ def programs(place: Place) -> list[Program]:
                 *("--loop", "uvloop", "--http", "httptools", "--ws", "websockets-sansio"),
                 # Deflate would hold output back, and costs more than loopback or a LAN does.
                 *("--ws-per-message-deflate", "false", "--no-access-log"),
+                *_believed(place),
                 *("--timeout-graceful-shutdown", "5"),
             ),
             priority=20,
@@ -125,6 +126,15 @@ def programs(place: Place) -> list[Program]:
             priority=50,
         ),
     ]
+
+
+def _believed(place: Place) -> tuple[str, ...]:
+    """Whose word on where a request comes from uvicorn takes. Left to itself it takes that of everybody
+    on this machine, and with it any number of addresses to guess passwords from."""
+    proxies = place.settings.proxies
+    if not proxies:
+        return ("--no-proxy-headers",)
+    return ("--proxy-headers", "--forwarded-allow-ips", ",".join(proxies))
 
 
 def configuration(place: Place) -> str:

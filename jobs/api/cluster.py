@@ -58,6 +58,7 @@ class IsAdministrator(IsAdminUser):
 
 
 class RegisterAnew(ApiView):
+    bodiless = ("POST",)
     scopes = needs(POST=Scope.MANAGE)
     permission_classes = (IsAuthenticated, IsAdministrator)
 
@@ -71,6 +72,7 @@ class RegisterAnew(ApiView):
 
 
 class MachineView(ApiView):
+    bodiless = ("POST",)
     scopes = needs(POST=Scope.MANAGE)
     permission_classes = (IsAuthenticated, IsAdministrator)
 

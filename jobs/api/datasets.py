@@ -7,6 +7,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+from django.db import transaction
 from django.db.models import CharField, OuterRef, QuerySet, Subquery
 from django.http import Http404
 from django.urls import reverse
@@ -218,6 +219,7 @@ class OneDataset(DatasetView):
         request=DatasetChangeSerializer,
         responses=DatasetDetailSerializer,
     )
+    @transaction.atomic
     def patch(self, request: Request, dataset: str) -> Response:
         """Describe it, open it for everybody, give it to another owner. Its name never changes."""
         found = self.dataset()
@@ -240,6 +242,7 @@ class OneDataset(DatasetView):
 
 
 class RestoreDataset(DatasetView):
+    bodiless = ("POST",)
     scopes = needs(POST=Scope.MANAGE)
 
     @extend_schema(operation_id="restore_dataset", request=None, responses=DatasetDetailSerializer)

@@ -206,6 +206,7 @@ class OneEnvironment(EnvironmentView):
 
 
 class CheckEnvironment(EnvironmentView):
+    bodiless = ("POST",)
     scopes = needs(POST=Scope.MANAGE)
 
     @extend_schema(operation_id="check_environment", request=None, responses=RunDetailSerializer)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from typing import Any
 
+from django.utils.dateparse import parse_datetime
+from django.utils.timezone import is_naive
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
+
+SAY_WHEN = "Give a moment with its zone: 2026-11-22T18:00:00Z."
 
 
 class Strict(serializers.Serializer[Any]):
@@ -71,3 +76,25 @@ class Flag(serializers.BooleanField):
         if not isinstance(data, bool):
             raise ValidationError("Give true or false.")
         return data
+
+
+class Moment(serializers.DateTimeField):
+    """A time with its zone: without one it would be whichever the reader thinks of."""
+
+    default_error_messages = dict.fromkeys(("invalid", "date", "make_aware", "overflow"), SAY_WHEN)
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        if is_naive(value):
+            raise ValidationError(SAY_WHEN)
+        return super().enforce_timezone(value)
+
+
+def moment_in(text: str, name: str) -> datetime:
+    """The same of a parameter of the address."""
+    try:
+        found = parse_datetime(text)
+    except ValueError:
+        found = None
+    if found is None or is_naive(found):
+        raise ValidationError({name: [SAY_WHEN]})
+    return found

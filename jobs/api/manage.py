@@ -5,10 +5,10 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import ValidationError
@@ -21,6 +21,7 @@ from accounts.audit_search import AuditFilter
 from accounts.models import AuditEntry, Scope, User
 from jobs.api.base import ApiView, needs
 from jobs.api.cluster import IsAdministrator
+from jobs.api.fields import moment_in
 from jobs.api.manage_fields import (
     AccountChangeSerializer,
     AccountDetailSerializer,
@@ -111,6 +112,7 @@ class OneAccount(ManageView):
         request=AccountChangeSerializer,
         responses=AccountDetailSerializer,
     )
+    @transaction.atomic
     def patch(self, request: Request, username: str) -> Response:
         """Administrators: switch a person off or on, make them an administrator or an ordinary person,
         change their mail address. Nobody can do the first two to themselves."""
@@ -156,6 +158,8 @@ class OneAccount(ManageView):
 
 
 class PasswordLink(ManageView):
+    bodiless = ("POST",)
+
     @extend_schema(operation_id="create_password_link", request=None, responses=LinkSerializer)
     def post(self, request: Request, username: str) -> Response:
         """Administrators: a link with which the person chooses a password, once. The present one is
@@ -291,11 +295,11 @@ class OneAnnouncement(ManageView):
         changed = announcements.change(by=self.user, announcement=found, **changes)
         return Response(AnnouncementSerializer(changed).data)
 
-    @extend_schema(operation_id="end_announcement", request=None, responses=AnnouncementSerializer)
+    @extend_schema(operation_id="end_announcement", request=None, responses={204: None})
     def delete(self, request: Request, announcement: int) -> Response:
         """Administrators: no page shows it any more. It stays in the list. Safe to repeat."""
-        ended = announcements.end(by=self.user, announcement=self.announcement(announcement))
-        return Response(AnnouncementSerializer(ended).data)
+        announcements.end(by=self.user, announcement=self.announcement(announcement))
+        return Response(status=HTTPStatus.NO_CONTENT)
 
 
 class SiteSettings(ManageView):
@@ -323,10 +327,18 @@ def _query(name: str, description: str, kind: Any = str) -> OpenApiParameter:
     return OpenApiParameter(name, kind, description=description)
 
 
-class Audit(ListAPIView[AuditEntry], ManageView):
-    serializer_class = AuditSerializer
+AUDIT_QUERY = [
+    _query("person", "User name of who did it."),
+    _query("action", "task.shared, or task for all that begin so."),
+    _query("subject", "A part of the name of what it concerns, or its id."),
+    _query("since", "Not before this moment.", OpenApiTypes.DATETIME),
+    _query("until", "Before this moment.", OpenApiTypes.DATETIME),
+]
 
-    def get_queryset(self) -> QuerySet[AuditEntry]:
+
+class AuditView(ManageView):
+    def rows(self) -> QuerySet[AuditEntry]:
+        """What the address asks for, the newest first."""
         query = self.request.query_params
         return AuditFilter(
             person=query.get("person", ""),
@@ -336,16 +348,14 @@ class Audit(ListAPIView[AuditEntry], ManageView):
             until=_moment(query, "until"),
         ).rows()
 
-    @extend_schema(
-        operation_id="list_audit_entries",
-        parameters=[
-            _query("person", "User name of who did it."),
-            _query("action", "task.shared, or task for all that begin so."),
-            _query("subject", "A part of the name of what it concerns, or its id."),
-            _query("since", "Not before this moment.", OpenApiTypes.DATETIME),
-            _query("until", "Before this moment.", OpenApiTypes.DATETIME),
-        ],
-    )
+
+class Audit(ListAPIView[AuditEntry], AuditView):
+    serializer_class = AuditSerializer
+
+    def get_queryset(self) -> QuerySet[AuditEntry]:
+        return self.rows()
+
+    @extend_schema(operation_id="list_audit_entries", parameters=AUDIT_QUERY)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Administrators: who did what, the newest first."""
         return super().get(request, *args, **kwargs)
@@ -353,12 +363,4 @@ class Audit(ListAPIView[AuditEntry], ManageView):
 
 def _moment(query: Any, name: str) -> Any:
     text = query.get(name)
-    if text is None:
-        return None
-    try:
-        found = parse_datetime(text)
-    except ValueError:
-        found = None
-    if found is None or timezone.is_naive(found):
-        raise ValidationError({name: ["Give a moment with its zone: 2026-11-22T18:00:00Z."]})
-    return found
+    return None if text is None else moment_in(text, name)

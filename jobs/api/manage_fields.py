@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from accounts.audit import phrase
 from accounts.models import AuditEntry
-from jobs.api.fields import Cores, Flag, Strict, Text, Whole
+from jobs.api.fields import Cores, Flag, Moment, Strict, Text, Whole
 from jobs.models import Announcement, Site, UserLimits
 from jobs.services.announcements import LONGEST
 
@@ -142,8 +142,8 @@ class AnnouncementSerializer(serializers.Serializer[Announcement]):
 class NewAnnouncementSerializer(Strict):
     text = Text(max_length=LONGEST)
     is_warning = Flag(required=False)
-    shown_from = serializers.DateTimeField(required=False, help_text="default: now")
-    shown_until = serializers.DateTimeField(required=False, allow_null=True)
+    shown_from = Moment(required=False, help_text="default: now")
+    shown_until = Moment(required=False, allow_null=True)
 
 
 class AuditSerializer(serializers.Serializer[AuditEntry]):

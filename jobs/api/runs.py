@@ -18,6 +18,7 @@ from accounts.models import Scope
 from jobs import services
 from jobs.api.base import ApiView, existing, needs
 from jobs.api.cluster import IsAdministrator
+from jobs.api.fields import Strict, Text
 from jobs.api.serializers import (
     PrioritySerializer,
     RunAgainSerializer,
@@ -26,6 +27,7 @@ from jobs.api.serializers import (
     RunSerializer,
 )
 from jobs.models import Run, Task
+from jobs.services.runs import CANCEL_REASON
 from jobs.states import FINAL, RunState
 
 _STATE = OpenApiParameter(
@@ -49,6 +51,14 @@ _SHOWN = (
     "submitted_by__username",
     "repeats__public_id",
 )
+
+
+class CancelSerializer(Strict):
+    reason = Text(
+        required=False,
+        max_length=CANCEL_REASON,
+        help_text="told to whoever submitted it, and kept in the audit log",
+    )
 
 
 class RunList(ListAPIView[Run], ApiView):
@@ -130,12 +140,16 @@ class OneRun(ApiView):
 class CancelRun(ApiView):
     scopes = needs(POST=Scope.RUN)
 
-    @extend_schema(operation_id="cancel_run", request=None, responses=RunDetailSerializer)
+    @extend_schema(
+        operation_id="cancel_run", request=CancelSerializer, responses=RunDetailSerializer
+    )
     def post(self, request: Request, run: str) -> Response:
         """Ask for the end of a Run. Safe to repeat; a Run that has ended stays as it is."""
-        return Response(
-            RunDetailSerializer(services.cancel(user=self.user, run=self.run(run))).data
-        )
+        found = self.run(run)
+        asked = CancelSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        cancelled = services.cancel(user=self.user, run=found, **asked.validated_data)
+        return Response(RunDetailSerializer(cancelled).data)
 
 
 class PrioritizeRun(ApiView):

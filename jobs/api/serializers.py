@@ -12,7 +12,7 @@ from rest_framework.exceptions import ValidationError
 
 from accounts.models import ApiToken, Scope
 from jobs.api.dataset_fields import ChosenDatasets
-from jobs.api.fields import Cores, Flag, Strict, Text, Whole
+from jobs.api.fields import Cores, Flag, Moment, Strict, Text, Whole
 from jobs.capacity import MachineUse, Total
 from jobs.models import Environment, Lane, Role, Run, RunKind, Task, TaskCopy
 from jobs.registration import Registration
@@ -62,7 +62,7 @@ class TokenRequestSerializer(Strict):
         max_length=len(Scope),
         help_text="What it may be used for. Default: read, run, files.",
     )
-    expires_at = moment(required=False, help_text="Default: in 90 days; at most a year from now.")
+    expires_at = Moment(required=False, help_text="Default: in 90 days; at most a year from now.")
 
 
 class MachineSerializer(serializers.Serializer[MachineUse]):

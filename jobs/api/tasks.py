@@ -218,6 +218,26 @@ class DuplicateTask(TaskView):
         return self.answer(new, HTTPStatus.CREATED, DuplicatedSerializer, left_out=left_out)
 
 
+class TaskCopy(TaskView):
+    """Of a duplicate whose files have not all arrived."""
+
+    scopes = needs(POST=Scope.RUN, DELETE=Scope.RUN)
+    bodiless = ("POST", "DELETE")
+
+    @extend_schema(operation_id="copy_again", request=None, responses=TaskSerializer)
+    def post(self, request: Request, task: str) -> Response:
+        """Go on with the copy of a duplicate's files after what stopped it (`problem` in `copying`) was put
+        right. Safe to repeat; a Task that is complete stays as it is."""
+        services.try_copy_again(user=self.user, task=self.task(task))
+        return self.answer(existing(self.tasks(), task))
+
+    @extend_schema(operation_id="give_up_copy", request=None, responses={204: None})
+    def delete(self, request: Request, task: str) -> Response:
+        """Use a duplicate with the files that have arrived. Safe to repeat."""
+        services.give_up_copy(user=self.user, task=self.task(task))
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+
 class TransferTask(TaskView):
     scopes = needs(POST=Scope.MANAGE)
 
@@ -236,6 +256,7 @@ class TransferTask(TaskView):
 
 
 class RestoreTask(TaskView):
+    bodiless = ("POST",)
     scopes = needs(POST=Scope.MANAGE)
 
     @extend_schema(operation_id="restore_task", request=None, responses=TaskSerializer)
@@ -248,6 +269,7 @@ class RestoreTask(TaskView):
 
 
 class PurgeTask(TaskView):
+    bodiless = ("POST",)
     scopes = needs(POST=Scope.MANAGE)
 
     @extend_schema(operation_id="purge_task", request=None, responses={202: None})

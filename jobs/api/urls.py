@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from django.urls import path
 
+from jobs.api.account_tokens import AccountToken, AccountTokens
+from jobs.api.announcements import PresentAnnouncements
+from jobs.api.audit_file import AuditFile
 from jobs.api.base import Unknown, at
 from jobs.api.cluster import (
     Cluster,
@@ -45,6 +48,7 @@ from jobs.api.tasks import (
     OneTask,
     PurgeTask,
     RestoreTask,
+    TaskCopy,
     Tasks,
     TransferTask,
 )
@@ -55,6 +59,7 @@ urlpatterns = [
     at("me", Me, "api-me"),
     at("tokens", Tokens, "api-tokens"),
     at("tokens/<str:token>", Token, "api-token"),
+    at("announcements", PresentAnnouncements, "api-present-announcements"),
     at("environments", Environments, "api-environments"),
     at("environments/<str:environment>", OneEnvironment, "api-environment"),
     at("environments/<str:environment>/check", CheckEnvironment, "api-environment-check"),
@@ -73,6 +78,7 @@ urlpatterns = [
     at("tasks", Tasks, "api-tasks"),
     at("tasks/<str:task>", OneTask, "api-task"),
     at("tasks/<str:task>/duplicate", DuplicateTask, "api-task-duplicate"),
+    at("tasks/<str:task>/copy", TaskCopy, "api-task-copy"),
     at("tasks/<str:task>/transfer", TransferTask, "api-task-transfer"),
     at("tasks/<str:task>/restore", RestoreTask, "api-task-restore"),
     at("tasks/<str:task>/purge", PurgeTask, "api-task-purge"),
@@ -93,6 +99,8 @@ urlpatterns = [
     at("manage/people", Accounts, "api-accounts"),
     at("manage/people/<str:username>", OneAccount, "api-account"),
     at("manage/people/<str:username>/password-link", PasswordLink, "api-password-link"),
+    at("manage/people/<str:username>/tokens", AccountTokens, "api-account-tokens"),
+    at("manage/people/<str:username>/tokens/<str:token>", AccountToken, "api-account-token"),
     at("manage/people/<str:username>/hand-over", HandOver, "api-hand-over"),
     at("manage/people/<str:username>/limits", AccountLimits, "api-account-limits"),
     at("manage/limits", UsualLimits, "api-limits"),
@@ -100,5 +108,6 @@ urlpatterns = [
     at("manage/announcements/<int:announcement>", OneAnnouncement, "api-announcement"),
     at("manage/site", SiteSettings, "api-site"),
     at("manage/audit", Audit, "api-audit"),
+    at("manage/audit.csv", AuditFile, "api-audit-file"),
     path("<any:rest>", Unknown.as_view(), name="api-unknown"),
 ]

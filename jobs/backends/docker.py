@@ -47,6 +47,7 @@ from jobs.backends.docker_json import (
     read_status,
 )
 from jobs.backends.images import resolve_image
+from jobs.backends.logins import Logins
 from jobs.backends.processors import Processors
 from jobs.backends.variables import site_proxies
 
@@ -82,8 +83,11 @@ class DockerBackend:
         cpus: float | None = None,
         memory: int | None = None,
         set_aside: int = 0,
+        registry_auth: Path | None = None,
     ) -> None:
+        """`registry_auth`: a Docker config.json with logins, with which the engine pulls."""
         self._engine = Engine(base_url)
+        self._logins = Logins(registry_auth)
         self._installation = installation
         self._runner = runner
         self._cpus = cpus
@@ -155,7 +159,7 @@ class DockerBackend:
 
     def resolve(self, image: str, *, pull: str, on_phase: OnPhase, timeout: float) -> str:
         return resolve_image(
-            Images(self._engine), image, pull=pull, on_phase=on_phase, timeout=timeout
+            Images(self._engine, self._logins), image, pull=pull, on_phase=on_phase, timeout=timeout
         )
 
     # Containers.

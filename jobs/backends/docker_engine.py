@@ -20,7 +20,8 @@ from docker.utils.json_stream import json_stream  # noqa: TID251
 
 from jobs.backends.base import BackendUnavailable, ContainerStatus, Life, Notify
 from jobs.backends.following import Follower
-from jobs.backends.images import Refused, split_reference
+from jobs.backends.images import Refused, place, split_reference
+from jobs.backends.logins import Logins
 
 LOOK_TIMEOUT = 3
 """seconds for a question; a stopped engine is noticed within it"""
@@ -131,8 +132,19 @@ def no_refusal() -> Iterator[None]:
 class Images:
     """images.ImageStore over one engine and the registries that it reaches."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, logins: Logins) -> None:
         self._engine = engine
+        self._logins = logins
+
+    def _login(self, image: str) -> dict[str, str]:
+        """For the engine to use in our name. Empty: none, and what docker.py may find is none of ours."""
+        host = place(image)[0]
+        found = self._logins.of(host)
+        if found is None:
+            return {}
+        if found.identity_token:
+            return {"identitytoken": found.identity_token, "serveraddress": host}
+        return {"username": found.username, "password": found.password, "serveraddress": host}
 
     def local(self, image: str) -> tuple[str, list[str]] | None:
         with self._engine("image") as client, no_refusal():
@@ -149,7 +161,7 @@ class Images:
     def remote_digest(self, image: str) -> str:
         try:
             with self._engine("registry", ACT_TIMEOUT) as client:
-                found = client.inspect_distribution(image)  # type: ignore[no-untyped-call]
+                found = client.inspect_distribution(image, self._login(image))  # type: ignore[no-untyped-call]
                 return str(found["Descriptor"]["digest"])
         except errors.APIError as error:
             raise Refused(words_of(error)) from error
@@ -163,13 +175,13 @@ class Images:
         """The engine's progress messages; the pull is called off when the deadline passes."""
         repository, tag, digest = split_reference(image)
         with self._engine("pulling", ACT_TIMEOUT) as client:
-            header = auth.get_config_header(client, auth.resolve_repository_name(repository)[0])
+            header = auth.encode_header(self._login(image))
             # Not client.pull(): its stream can neither time out nor be called off.
             try:
                 response = client.post(
                     f"{client.base_url}/v{client.api_version}/images/create",
                     params={"fromImage": repository, "tag": digest or tag},
-                    headers={"X-Registry-Auth": header} if header else {},
+                    headers={"X-Registry-Auth": header},
                     stream=True,
                     timeout=(LOOK_TIMEOUT, timeout),
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
@@ -11,15 +12,26 @@ from jobs.backends.base import BackendError, ImageNotFound, OnPhase, Phase, Regi
 TELL_EVERY = 0.5
 """seconds between two sentences about a pull's progress"""
 
+HUB = "docker.io"
+HUB_HOST = "registry-1.docker.io"
+
+_NAME = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::(?P<port>\d{1,5}))?"
+)
+_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_ID = re.compile(r"sha256:[0-9a-f]{1,64}")
+"""of an image on a machine; an engine takes its beginning, too"""
+
+_NEEDS_LOGIN = ("unauthorized", "authentication required", "no basic auth credentials")
 _DENIED = (
     "not found",
     "manifest unknown",
     "name unknown",
     "name invalid",
     "denied",
-    "unauthorized",
-    "authentication required",
-    "no basic auth credentials",
+    *_NEEDS_LOGIN,
     "invalid reference",
     "no matching manifest",
     "repository does not exist",
@@ -37,6 +49,28 @@ def split_reference(image: str) -> tuple[str, str, str]:
     colon = name.rfind(":")
     repository, tag = (name[:colon], name[colon + 1 :]) if colon > slash else (name, "")
     return repository, tag or ("" if digest else "latest"), digest
+
+
+def is_id(image: str) -> bool:
+    """Is it an image by what it is, on one machine, not by a name that a registry knows?"""
+    return _ID.fullmatch(image) is not None
+
+
+def place(image: str) -> tuple[str, str, str]:
+    """Where an image lies: (host, name there, tag or digest). Raises ImageNotFound if that is no
+    name of an image."""
+    repository, tag, digest = split_reference(image)
+    host, slash, name = repository.partition("/")
+    if not slash or not ("." in host or ":" in host or host == "localhost"):
+        host, name = HUB, repository
+    if host in (HUB, "index.docker.io"):
+        host, name = HUB_HOST, familiar(name)
+        name = name if "/" in name else f"library/{name}"
+    valid = _DIGEST.fullmatch(digest) if digest else _TAG.fullmatch(tag)
+    server = _HOST.fullmatch(host)
+    if not (server and 0 <= int(server["port"] or 0) < 65536 and _NAME.fullmatch(name) and valid):
+        raise ImageNotFound(f"“{image}” is no name of an image.")
+    return host, name, digest or tag
 
 
 def familiar(repository: str) -> str:
@@ -62,7 +96,7 @@ def is_denied(words: str) -> bool:
     words = words.lower()
     if "lookup " in words or "dial " in words:  # "... no such host", "server misbehaving"
         return False
-    return any(part in words for part in _DENIED)
+    return _any(_DENIED, words)
 
 
 class PullProgress:
@@ -116,11 +150,20 @@ def resolve_image(
     store: ImageStore, image: str, *, pull: str, on_phase: OnPhase, timeout: float
 ) -> str:
     """Backend.resolve() for an engine with a store of images."""
-    if pull != "always" or image.startswith("sha256:"):
+    by_id = is_id(image)
+    if not by_id:
+        # An engine takes no question about such a name, and what it then says is no word of a registry.
+        place(image)
+    if pull != "always" or by_id:
         found = store.local(image)
         if found is not None:
             return digest_reference(image, found[1]) or found[0]
-        if pull == "never" or image.startswith("sha256:"):
+        if by_id:
+            raise ImageNotFound(
+                f"There is no image {image} on this machine, and no registry knows an image by its id: "
+                "build it here, or name it as its registry does."
+            )
+        if pull == "never":
             raise ImageNotFound(
                 f"There is no image {image} on this machine, and its Environment forbids pulling."
             )
@@ -165,11 +208,35 @@ def _pull(
 
 
 def _refusal(image: str, said: str) -> BackendError:
-    return not_found(image, said) if is_denied(said) else unavailable(image, said)
+    if not is_denied(said):
+        return unavailable(image, said)
+    words = said.lower()
+    if "denied" in words:
+        return denied(image, said)
+    return needs_login(image, said) if _any(_NEEDS_LOGIN, words) else not_found(image, said)
+
+
+def _any(parts: Iterable[str], words: str) -> bool:
+    return any(part in words for part in parts)
 
 
 def not_found(image: str, said: str) -> ImageNotFound:
     return ImageNotFound(f"There is no image {image} for us: {said}")
+
+
+def needs_login(image: str, said: str) -> ImageNotFound:
+    return ImageNotFound(
+        f"The registry of {image} needs a login, which belongs into the file that "
+        f"RCLUSTER_REGISTRY_AUTH names: {said}"
+    )
+
+
+def denied(image: str, said: str) -> ImageNotFound:
+    """Many registries say the same of what is not there as of what we may not have."""
+    return ImageNotFound(
+        f"The registry of {image} denies it to us: it needs a login, which belongs into the file that "
+        f"RCLUSTER_REGISTRY_AUTH names, or there is no such image: {said}"
+    )
 
 
 def unavailable(image: str, said: str) -> RegistryUnavailable:

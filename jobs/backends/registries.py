@@ -7,7 +7,6 @@ registry wants one. https://distribution.github.io/distribution/spec/auth/token/
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import ipaddress
 import json
@@ -23,13 +22,9 @@ from urllib.request import parse_http_list, parse_keqv_list
 
 import requests
 
-from jobs.backends.base import ImageNotFound
-from jobs.backends.images import familiar, not_found, split_reference, unavailable
+from jobs.backends.images import denied, is_id, not_found, place, split_reference, unavailable
+from jobs.backends.logins import Credential, Logins
 
-HUB = "docker.io"
-HUB_HOST = "registry-1.docker.io"
-HUB_KEY = "https://index.docker.io/v1/"
-"""Docker Hub in a config.json"""
 MANIFESTS = ", ".join(
     (
         "application/vnd.oci.image.index.v1+json",
@@ -46,17 +41,7 @@ LARGEST_TOKEN = 1024**2
 LEAST_TOKEN = 60
 """seconds that a token lasts where its giver does not say"""
 
-_NAME = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
-_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?")
-_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-
-
-@dataclass(frozen=True)
-class Credential:
-    username: str = ""
-    password: str = ""
-    identity_token: str = ""
 
 
 class _Authorization(requests.auth.AuthBase):
@@ -75,10 +60,9 @@ class Registries:
     """Safe to use from several threads."""
 
     def __init__(self, config: Path | None = None, *, insecure: Collection[str] = ()) -> None:
-        """`config`: a Docker config.json; of its logins those that stand in the file are used, not
-        those in a credential helper. `insecure`: host:port of registries that speak plain HTTP,
+        """`config`: a Docker config.json. `insecure`: host:port of registries that speak plain HTTP,
         besides those of this machine, as for a Docker engine."""
-        self._config = config
+        self._logins = Logins(config)
         self._insecure = frozenset(insecure)
         self._session = requests.Session()
         self._lock = threading.Lock()
@@ -88,7 +72,7 @@ class Registries:
         """What machines are told to start. "always": the newest of its tag, by digest, which they
         pull where they miss it; otherwise the name as it is, and they use what they have.
         Raises ImageNotFound, RegistryUnavailable."""
-        if image.startswith("sha256:"):
+        if is_id(image):
             return image
         place(image)
         repository, _, digest = split_reference(image)
@@ -134,7 +118,7 @@ class Registries:
     def _authorized(self, challenge: str, question: _Question) -> str:
         """The Authorization that a registry's challenge wants; "" if we have none."""
         kind, _, rest = challenge.partition(" ")
-        credential = self._credential(question.host)
+        credential = self._logins.of(question.host)
         if kind.lower() == "basic":
             return _basic(credential) if credential and credential.username else ""
         if kind.lower() != "bearer":
@@ -218,18 +202,6 @@ class Registries:
     def _scheme(self, host: str) -> str:
         return "http" if _is_here(host) or host in self._insecure else "https"
 
-    def _credential(self, host: str) -> Credential | None:
-        """From the file as it is now: who edits it need not restart anything."""
-        if self._config is None:
-            return None
-        try:
-            known = json.loads(self._config.read_bytes())["auths"]
-            found = {_host_of(key): entry for key, entry in known.items()}
-        except (OSError, ValueError, KeyError, AttributeError, TypeError):
-            return None
-        entry = found.get(_host_of(HUB_KEY) if host == HUB_HOST else host)
-        return _credential(entry) if isinstance(entry, dict) else None
-
 
 @dataclass(frozen=True)
 class _Question:
@@ -237,22 +209,6 @@ class _Question:
     host: str
     name: str
     deadline: float
-
-
-def place(image: str) -> tuple[str, str, str]:
-    """Where an image lies: (host, name there, tag or digest). Raises ImageNotFound if that is no
-    name of an image."""
-    repository, tag, digest = split_reference(image)
-    host, slash, name = repository.partition("/")
-    if not slash or not ("." in host or ":" in host or host == "localhost"):
-        host, name = HUB, repository
-    if host in (HUB, "index.docker.io"):
-        host, name = HUB_HOST, familiar(name)
-        name = name if "/" in name else f"library/{name}"
-    valid = _DIGEST.fullmatch(digest) if digest else _TAG.fullmatch(tag)
-    if not (_HOST.fullmatch(host) and _NAME.fullmatch(name) and valid):
-        raise ImageNotFound(f"“{image}” is no name of an image.")
-    return host, name, digest or tag
 
 
 def _is_here(host: str) -> bool:
@@ -270,7 +226,7 @@ def _refused(image: str, answer: requests.Response) -> Exception:
     if answer.status_code == 404:
         return not_found(image, "its registry does not have it.")
     if answer.status_code in (401, 403):
-        return not_found(image, "its registry denies it to us, or does not have it.")
+        return denied(image, f"it says {answer.status_code} {answer.reason}")
     if answer.status_code == 429:
         return unavailable(image, "we asked too often; it lets us ask again later.")
     return unavailable(image, f"it says {answer.status_code} {answer.reason}")
@@ -310,22 +266,3 @@ def _is_requests(error: BaseException) -> bool:
 def _basic(credential: Credential) -> str:
     pair = f"{credential.username}:{credential.password}".encode()
     return f"Basic {base64.b64encode(pair).decode()}"
-
-
-def _host_of(key: str) -> str:
-    """`registry.example:5000` and `https://registry.example:5000/v1/` name the same."""
-    return urlsplit(key if "//" in key else f"//{key}").netloc
-
-
-def _credential(entry: Mapping[str, Any]) -> Credential | None:
-    identity = str(entry.get("identitytoken") or "")
-    username, password = str(entry.get("username") or ""), str(entry.get("password") or "")
-    if entry.get("auth"):
-        try:
-            pair = base64.b64decode(str(entry["auth"]), validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            pair = ""
-        username, _, password = pair.rstrip("\0").partition(":")
-    if not (username or identity):
-        return None
-    return Credential(username, password, identity)

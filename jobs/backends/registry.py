@@ -35,6 +35,8 @@ class BackendConfig:
     """bytes; None: nine tenths of the machine's, less some of `set_aside`"""
     set_aside: int = 0
     """bytes of each machine that quick commands may hold together beside what is offered"""
+    registry_auth: Path | None = None
+    """a Docker config.json with logins to registries"""
     mesos: MesosSettings = field(default_factory=MesosSettings)
     notes: Notes | None = None
     """where a backend keeps what must outlive processes and machines"""
@@ -75,6 +77,7 @@ def _docker(config: BackendConfig) -> Backend:
         cpus=config.cpus,
         memory=config.memory,
         set_aside=config.set_aside,
+        registry_auth=config.registry_auth,
     )
 
 

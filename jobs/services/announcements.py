@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 
 LONGEST = 500
 """characters"""
+SHOWN = 5
+"""at a time: they stand above what people came for"""
+YEARS = range(2000, 3000)
+"""what every time zone and every database can write"""
+MARKS = 4
+"""combining marks in a row: what languages need, and not towers over other lines"""
+_JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
 
 
 def shown_now() -> QuerySet[Announcement]:
@@ -92,15 +100,34 @@ def end(*, by: User, announcement: Announcement) -> Announcement:
 
 def _text(text: str) -> str:
     text = " ".join(text.split())
-    if not text or not text.isprintable():
+    if not text or not _can_be_seen(text):
         raise Refused("Write what you announce: letters and signs that can be seen.", field="text")
     if len(text) > LONGEST:
         raise Refused(f"Use at most {LONGEST} characters.", field="text")
     return text
 
 
+def _can_be_seen(text: str) -> bool:
+    """Joiners make one sign of two, of emoji for instance: between them, and one at a time."""
+    marks = 0
+    for index, sign in enumerate(text):
+        if sign in _JOINERS:
+            beside = text[max(0, index - 1) : index] + text[index + 1 : index + 2]
+            if len(beside) < 2 or any(each.isspace() or each in _JOINERS for each in beside):
+                return False
+        elif not sign.isprintable():
+            return False
+        marks = marks + 1 if unicodedata.category(sign) in ("Mn", "Me") else 0
+        if marks > MARKS:
+            return False
+    return True
+
+
 def _in_order(announcement: Announcement) -> None:
     until = announcement.shown_until
+    for field, moment in (("shown_from", announcement.shown_from), ("shown_until", until)):
+        if moment is not None and moment.year not in YEARS:
+            raise Refused(f"Choose a year from {YEARS[0]} to {YEARS[-1]}.", field=field)
     if until is not None and until <= max(announcement.shown_from, timezone.now()):
         raise Refused(
             "Choose an end that is still to come, and after its beginning.", field="shown_until"

@@ -9,6 +9,8 @@ from typing import Any
 from django.utils.text import slugify
 
 from jobs import constraints
+from jobs.backends import images
+from jobs.backends.base import ImageNotFound
 from jobs.models import Environment, PullPolicy
 from jobs.services.refused import Refused
 
@@ -88,6 +90,14 @@ def _image(value: str, environment: Environment) -> str:
         raise Refused("Write the image without http:// or https://.", field="image")
     if len(image) > 500 or not _IMAGE.fullmatch(image):
         raise Refused("Name the image, for example registry.example.org/team/r:4.4.", field="image")
+    if not images.is_id(image):
+        try:
+            images.place(image)
+        except ImageNotFound as error:
+            raise Refused(
+                f"{error} Write registry/name:tag, for example registry.example.org/team/r:4.4.",
+                field="image",
+            ) from error
     return image
 
 

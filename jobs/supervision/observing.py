@@ -179,6 +179,7 @@ def _facts(
         memory=run.memory,
         time_limit=run.time_limit,
         quick=run.lane == Lane.QUICK,
+        is_check=run.task.is_hidden,
         claimed=claimed,
         # The script could forge the record: a time limit also needs the time to have passed. Long
         # after it, it was we who killed a Run whose runner could not.

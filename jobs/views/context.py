@@ -18,7 +18,6 @@ from jobs.space import low_on_space
 THEMES = ("light", "dark")
 SEEN_COOKIE = "rcluster_seen"
 """keys of notices that this browser dismissed, with dots between them"""
-ANNOUNCED = 5
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def _announced(request: HttpRequest) -> list[Notice]:
     seen = request.COOKIES.get(SEEN_COOKIE, "").split(".")
     found = [
         Notice(_key_of(each), each.text, is_warning=each.is_warning, can_dismiss=True)
-        for each in announcements.shown_now()[:ANNOUNCED]
+        for each in announcements.shown_now()[: announcements.SHOWN]
     ]
     return [each for each in found if each.key not in seen]
 

@@ -82,6 +82,8 @@ def _page(
         "errors": errors or {},
         "typed": request.POST if errors else _as_typed(changing),
         "present": list(rows.filter(open_end).order_by("shown_from")),
+        "most": announcements.SHOWN,
+        "unseen": [each.pk for each in announcements.shown_now()[announcements.SHOWN :]],
         "past": list(rows.filter(shown_until__lte=now).order_by("-shown_until")[:PAST]),
     }
     return render(request, "manage/announcements.html", context, status=422 if errors else 200)
@@ -120,6 +122,6 @@ def _moment(request: SignedInRequest, field: str) -> datetime | None:
     found = None
     with suppress(ValueError):
         found = parse_datetime(text)
-    if found is None or not 2000 <= found.year < 3000:
+    if found is None or found.year not in announcements.YEARS:
         raise Refused("Give a day and a time.", field=field)
     return found if timezone.is_aware(found) else timezone.make_aware(found)

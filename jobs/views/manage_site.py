@@ -54,6 +54,8 @@ def started_with() -> list[Started]:
         is_given = value != each.default
         if each.name == "RCLUSTER_DATABASE_URL":
             value = _without_password(value)
+        elif each.name == "RCLUSTER_MESOS_MASTER":
+            value = _without_login(value)
         found.append(Started(each.name, value, each.meaning, is_given))
     return found
 
@@ -68,3 +70,9 @@ def _without_password(url: str) -> str:
     except ValueError:
         return "…"
     return f"{parts.scheme}://{host}{parts.path}"
+
+
+def _without_login(master: str) -> str:
+    """`zk://user:password@one:2181,two:2181/mesos`: which ensemble it is."""
+    scheme, _, rest = master.rpartition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if scheme else master.rpartition("@")[2]

@@ -7,6 +7,8 @@ messages. Messages only make things happen sooner; nothing is lost with them (jo
 from typing import Any
 
 from celery.schedules import crontab
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from rcluster_site.settings.core import ENV, TIME_ZONE
 
@@ -84,10 +86,16 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     },
 }
 
-CACHES = {
+CACHES: dict[str, dict[str, Any]] = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": f"unix://{ENV.redis_socket}?db=3",
+        # A person waits for it: no ten further tries of a Redis that is away.
+        "OPTIONS": {
+            "socket_timeout": 1,
+            "socket_connect_timeout": 1,
+            "retry": Retry(NoBackoff(), 0),
+        },
     }
 }
 

@@ -6,6 +6,8 @@ MIDDLEWARE = [
     "rcluster_site.connections.middleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    # Before the first that looks at the Host: a load balancer asks by address.
+    "rcluster_site.health.middleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

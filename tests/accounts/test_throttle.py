@@ -78,6 +78,17 @@ def test_one_address_can_try_only_so_many_accounts(monkeypatch: pytest.MonkeyPat
     assert sign_in(Client(REMOTE_ADDR="192.0.2.7"), victim.username, PASSWORD)
 
 
+def test_many_addresses_are_no_help_against_one_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And its owner's right passwords take none of the tries."""
+    monkeypatch.setattr(throttle, "FREE_TRIES_OF_ACCOUNT", 5)
+    victim, other = make_user(), make_user()
+    for number in range(5):
+        assert sign_in(Client(), victim.username, PASSWORD)
+        assert not sign_in(Client(REMOTE_ADDR=f"192.0.2.{number}"), victim.username, "wrong")
+    assert not sign_in(Client(REMOTE_ADDR="198.51.100.1"), victim.username, PASSWORD)
+    assert sign_in(Client(REMOTE_ADDR="198.51.100.1"), other.username, PASSWORD)
+
+
 def test_all_addresses_of_one_ipv6_network_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
     user = make_user()
     for number in range(TRIES):

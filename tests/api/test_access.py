@@ -53,6 +53,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("tasks", "POST"): {"name": "New"},
     ("tasks/{task}", "PATCH"): {"name": "Renamed"},
     ("tasks/{task}/runs", "POST"): {"script_path": "main.R"},
+    ("runs/{run}/cancel", "POST"): {"reason": "wrong file"},
     ("runs/{run}/again", "POST"): {"memory": 2 * 1024**3},
     ("tasks/{task}/files/code", "POST"): {"folder": "new"},
     ("tasks/{task}/files/code/main.R", "POST"): {"folder": "new"},

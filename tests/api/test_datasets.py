@@ -92,6 +92,18 @@ def test_what_is_malformed_is_refused(
     assert answer.json()["errors"]
 
 
+def test_a_change_is_made_whole_or_not_at_all(
+    api: Client, owner: User, rivers: Dataset, one: str
+) -> None:
+    taken = make_user("off")
+    taken.is_active = False
+    taken.save()
+    answer = send(api, "PATCH", one, {"description": "new", "owner": "off"})
+    assert answer.status_code == 400
+    rivers.refresh_from_db()
+    assert (rivers.description, rivers.owner) == ("", owner)
+
+
 def test_a_folder_in_place_takes_an_administrator(
     api: Client, staff: User, storage_root: Path
 ) -> None:

@@ -237,6 +237,19 @@ def test_cancel_and_again(api: Client, task: Task) -> None:
     assert (shown["command"], shown["variables"]) == ("sleep 60", {"A": "1"})
 
 
+def test_who_cancels_may_say_why(api: Client, task: Task) -> None:
+    run = submit(api, task, command="sleep 60").json()["id"]
+    for body, field in (
+        ({"why": "?"}, "why"),
+        ({"reason": 3}, "reason"),
+        ({"reason": "x" * 201}, "reason"),
+    ):
+        refused = post(api, f"runs/{run}/cancel", body)
+        assert (refused.status_code, list(refused.json()["errors"])) == (400, [field])
+    cancelled = post(api, f"runs/{run}/cancel", {"reason": "wrong file"}).json()
+    assert "(wrong file)" in cancelled["explanation"]
+
+
 def test_again_with_other_resources_leaves_the_rest_as_it_was(api: Client, task: Task) -> None:
     run = submit(api, task, command="fit", variables={"A": "1"}, cpus=0.5, memory=GIB).json()
     address = f"runs/{run['id']}/again"

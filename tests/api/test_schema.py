@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from django.core.management import call_command
 from django.test import Client
+from pytest_django.fixtures import Settings
 
 from accounts.models import Scope
+from tests.conftest import mark_storage
+from tests.site.matrix import add_clients, make_scene
 
 pytestmark = pytest.mark.django_db
 
@@ -62,3 +67,28 @@ def test_the_reference_names_every_operation_and_needs_no_script() -> None:
             assert f'id="{operation["operationId"]}"' in text
     assert "<script" not in text
     assert "retry_if_lost" in text
+
+
+def test_a_body_that_is_not_taken_is_refused_everywhere(
+    db: None, tmp_path: Path, settings: Settings
+) -> None:
+    """Of every operation that changes something: it has a body in the schema, or refuses one."""
+    settings.RCLUSTER_STORAGE = mark_storage(tmp_path / "storage")
+    settings.RCLUSTER_USER = "nobody"
+    settings.RCLUSTER_RATE_REQUESTS = 0
+    scene = make_scene()
+    add_clients(scene)
+    asked = 0
+    for path, methods in schema()["paths"].items():
+        for method, operation in methods.items():
+            if method == "get" or "requestBody" in operation:
+                continue
+            asked += 1
+            route = re.sub(r"{(\w+)}", r"<str:\1>", path).removeprefix("/")
+            address = scene.address(route.replace("<str:announcement>", "<int:announcement>"))
+            answer = scene.clients["staff"].generic(
+                method.upper(), address, b'{"now": true}', content_type="application/json"
+            )
+            assert answer.status_code == 400, (operation["operationId"], answer.content)
+            assert "takes no body" in answer.json()["detail"]
+    assert asked > 20

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import ApiToken, AuditEntry, Scope, User
 from jobs.models import Task
@@ -82,3 +84,32 @@ def test_issued_on_the_machine(owner: User, capsys: pytest.CaptureFixture[str]) 
     assert ApiToken.objects.get(user=owner).scopes == list(Scope)
     with pytest.raises(CommandError):
         call_command("issue_token", "--user", "owner", "--name", "x", "--scope", "root")
+
+
+def test_made_on_the_machine_as_its_user_could_make_it(
+    owner: User, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The launcher's word for it is in tests/launcher."""
+    call_command("make_token", "owner", "--name=nightly", "--days=7", "--scopes=run, read")
+    made = capsys.readouterr().out
+    token = ApiToken.objects.get(digest=ApiToken.digest_of(made.strip()))
+    assert made.count("\n") == 1
+    assert token.scopes == ["read", "run"]
+    assert timedelta(days=6.9) < token.expires_at - timezone.now() <= timedelta(days=7)
+    entry = AuditEntry.objects.get(action="token.made")
+    assert (entry.actor, entry.via, entry.detail[:9]) == (None, "command", "of owner,")
+    call_command("make_token", "owner", "--name=usual")
+    usual = ApiToken.objects.get(name="usual")
+    assert usual.scopes == ["read", "run", "files"]
+    assert usual.expires_at - timezone.now() <= timedelta(days=90)
+    for words, told in (
+        (["nobody", "--name=x"], "no active user nobody"),
+        (["owner", "--name=usual"], "owner has a token named usual already"),
+        (["owner", "--name="], "Give the token a name"),
+        (["owner", "--name=x", "--days=1e9"], "a year at most"),
+        (["owner", "--name=x", "--days=soon"], "give a number of days"),
+        (["owner", "--name=x", "--days=-1"], "give a number of days"),
+        (["owner", "--name=x", "--scopes=read,root"], "no scope “root”"),
+    ):
+        with pytest.raises(CommandError, match=told):
+            call_command("make_token", *words)

@@ -12,7 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import ApiToken, Scope, User
 from files import storage
-from jobs.models import Role, Task, TaskMember, UserLimits
+from jobs.models import Role, Task, TaskCopy, TaskMember, UserLimits
 from jobs.states import RunState
 from tests.api.conftest import client_of
 from tests.factories import make_run, make_task, make_user
@@ -106,6 +106,19 @@ def test_a_duplicate_names_what_it_left_out(
     (storage.area(task.public_id, "code").path / "link").symlink_to("a.R")
     made = send(api, "post", f"tasks/{task.public_id}/duplicate")
     assert made.json()["left_out"] == ["code/link"]
+
+
+def test_a_copy_that_stopped_goes_on_or_is_given_up(api: Client, task: Task) -> None:
+    address = f"tasks/{task.public_id}/copy"
+    assert send(api, "post", address).json()["copying"] is None, "it is complete"
+    copy = TaskCopy.objects.create(task=task, source=make_task(task.owner), problem="No room.")
+    shown = send(api, "post", address)
+    copy.refresh_from_db()
+    assert (shown.status_code, copy.problem) == (200, "")
+    assert shown.json()["copying"]["problem"] == ""
+    for _ in range(2):
+        assert send(api, "delete", address).status_code == 204
+    assert not TaskCopy.objects.filter(pk=copy.pk).exists()
 
 
 def test_transfer(api: Client, task: Task, stranger: User) -> None:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from jobs.backends.base import ImageNotFound, Phase, RegistryUnavailable
+from jobs.backends.docker import DockerBackend
 
 from .attempt import Lab
-from .registry import Images, Registry
+from .registry import Images, Registry, docker
 
 pytestmark = pytest.mark.docker
+
+SECRET = "$2b$04$0KUnNHsjqwaNIo7rMnXVB.nRfcUB.6I6ceTVeIOA8jnH6GeclbFe6"
+"""of the password "secret" """
 
 
 @pytest.fixture
@@ -86,6 +93,42 @@ def test_an_unknown_image(docker_lab: Lab, registry: Registry) -> None:
             resolve(docker_lab, f"{registry.name}/team/unknown:1", pull)
     with pytest.raises(ImageNotFound):
         resolve(docker_lab, "Not A Name", "always")
+
+
+def test_a_registry_that_needs_a_login(
+    docker_lab: Lab, registry: Registry, images: Images, place: Path
+) -> None:
+    """Whose it is, is in a Docker config.json, which is read anew for each question."""
+    first = images.push(f"{registry.name}/team/hello:1", "first")
+    registry.stop()
+    (place / "htpasswd").write_text(f"portal:{SECRET}\n")
+    registry.more = f"auth: {{htpasswd: {{realm: here, path: '{place}/htpasswd'}}}}\n"
+    registry.start()
+    config = place / "logins.json"
+    backend = DockerBackend(
+        base_url="unix:///var/run/docker.sock",
+        installation=place.name,
+        runner=place / "runner",
+        registry_auth=config,
+    )
+    name = f"{registry.name}/team/hello:1"
+    lab = replace(docker_lab, backend=backend)
+    for word in ("", "wrong"):
+        if word:
+            write_login(config, registry.name, word)
+        for pull in ("always", "missing"):
+            with pytest.raises(ImageNotFound, match="needs a login"):
+                resolve(lab, name, pull)
+    write_login(config, registry.name, "secret")
+    assert resolve(lab, name, "missing")[0] == first
+    docker("rmi", "--force", first)
+    assert resolve(lab, name, "always")[0] == first
+    backend.close()
+
+
+def write_login(config: Path, registry: str, password: str) -> None:
+    pair = base64.b64encode(f"portal:{password}".encode()).decode()
+    config.write_text(json.dumps({"auths": {registry: {"auth": pair}}}))
 
 
 def test_without_a_registry(docker_lab: Lab, images: Images) -> None:

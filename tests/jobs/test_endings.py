@@ -51,6 +51,7 @@ def test_exit_0_with_nothing_against_it_succeeds() -> None:
         ({"exit_code": 125, "claimed": False}, Reason.LAUNCH_ERROR, "nothing was run"),
         ({"exit_code": 125}, Reason.EXIT_CODE, "125"),
         ({"exit_code": 127, "exec_errno": errno.ENOENT}, Reason.COMMAND_NOT_FOUND, "no R in the environment"),
+        ({"exit_code": 127, "exec_errno": errno.ENOENT, "is_check": True}, Reason.COMMAND_NOT_FOUND, "install R in it"),
         ({"exit_code": 127}, Reason.EXIT_CODE, "127"),
         ({"log_errno": errno.ENOSPC}, Reason.DISK_FULL, "full"),
         ({"log_errno": errno.EIO}, Reason.LOG_WRITE_FAILED, "EIO"),

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
-from jobs.backends.images import PullProgress, digest_reference, is_denied, split_reference
+from jobs.backends.base import ImageNotFound
+from jobs.backends.images import (
+    PullProgress,
+    Refused,
+    digest_reference,
+    is_denied,
+    resolve_image,
+    split_reference,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +56,64 @@ def test_the_engines_own_name_for_an_image() -> None:
 )
 def test_denied_or_silent(words: str, denied: bool) -> None:
     assert is_denied(words) is denied
+
+
+class Shut:
+    """An engine without images, and a registry that says no."""
+
+    def __init__(self, said: str) -> None:
+        self.said = said
+
+    def local(self, image: str) -> None:
+        return None
+
+    def remote_digest(self, image: str) -> str:
+        raise Refused(self.said)
+
+    def pull(self, image: str, *, timeout: float) -> Iterator[dict[str, Any]]:
+        raise Refused(self.said)
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        (
+            'Head "http://h/v2/r/manifests/1": no basic auth credentials',
+            "^The registry of h.x/r:1 needs a login, .*RCLUSTER_REGISTRY_AUTH",
+        ),
+        (
+            "errors:\nunauthorized: authentication required\n",
+            "^The registry of h.x/r:1 needs a login",
+        ),
+        (
+            "errors:\ndenied: requested access to the resource is denied\n"
+            "unauthorized: authentication required\n",
+            "needs a login, .* or there is no such image",
+        ),
+        ("manifest unknown: manifest unknown", "^There is no image h.x/r:1 for us"),
+    ],
+)
+def test_a_login_that_is_missing_is_told_from_an_image_that_is(said: str, sentence: str) -> None:
+    for pull in ("always", "missing"):
+        with pytest.raises(ImageNotFound, match=sentence):
+            _resolve("h.x/r:1", pull, said)
+
+
+@pytest.mark.parametrize("image", ["a//b", "x/", "127.0.0.1:99999/x:1", "Upper/r"])
+def test_what_is_no_name_is_no_question_to_anybody(image: str) -> None:
+    for pull in ("always", "missing", "never"):
+        with pytest.raises(ImageNotFound, match=f"“{image}” is no name of an image"):
+            _resolve(image, pull, "toomanyrequests")
+
+
+def test_an_id_that_is_not_here_is_not_asked_for() -> None:
+    for pull in ("always", "missing", "never"):
+        with pytest.raises(ImageNotFound, match="no registry knows an image by its id"):
+            _resolve("sha256:abc", pull, "toomanyrequests")
+
+
+def _resolve(image: str, pull: str, said: str) -> str:
+    return resolve_image(Shut(said), image, pull=pull, on_phase=lambda *_: None, timeout=5)
 
 
 def test_progress_adds_up_layers() -> None:

@@ -19,7 +19,8 @@ import pytest
 import requests
 
 from jobs.backends.base import ImageNotFound, RegistryUnavailable
-from jobs.backends.registries import HUB_HOST, Registries, place
+from jobs.backends.images import HUB_HOST, place
+from jobs.backends.registries import Registries
 from tests.contract.registry import Registry
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"

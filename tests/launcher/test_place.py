@@ -28,6 +28,8 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has an account
         ({"RCLUSTER_PORT": "70000"}, "RCLUSTER_PORT"),
         ({"RCLUSTER_BACKEND": "slurm"}, "RCLUSTER_BACKEND"),
         ({"RCLUSTER_HTTPS": "perhaps"}, "RCLUSTER_HTTPS"),
+        ({"RCLUSTER_PROXY": "*"}, "RCLUSTER_PROXY has '\\*'"),
+        ({"RCLUSTER_PROXY": "127.0.0.1,proxy.example.org"}, "addresses or networks"),
         ({"RCLUSTER_HOME": "/tmp/" + "x" * 100}, "too long for Unix sockets"),
         ({"RCLUSTER_HOME": '/tmp/a"b'}, "without quotes"),
         ({"RCLUSTER_HOME": "/tmp/100%"}, "without quotes"),

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
-from deploy.portal import password, status, supervisor
+from deploy.portal import password, status, supervisor, tokens
 from deploy.portal import portal as launcher
 from deploy.portal.place import Place
 from deploy.portal.problem import Problem
@@ -138,6 +139,17 @@ def test_the_first_login_works_and_is_private(own: Portal) -> None:
     )
     done = own.place.python_run(["-c", check])
     assert done.returncode == 0, done.stderr
+
+
+def test_a_token_is_all_that_is_printed(own: Portal, capfd: pytest.CaptureFixture[str]) -> None:
+    words = {"name": "nightly", "days": "1", "scopes": "read"}
+    assert tokens.make(own.place, own.username, **words) == 0
+    token = capfd.readouterr().out
+    sign_in = {"Authorization": f"Bearer {token.strip()}"}
+    told = requests.get(f"{own.url}/api/v1/me", headers=sign_in, timeout=10)
+    assert told.json()["username"] == own.username
+    with pytest.raises(Problem, match=f"{own.username} has a token named nightly already"):
+        tokens.make(own.place, own.username, **words)
 
 
 def test_down_leaves_no_process_and_up_finds_everything_again(own: Portal) -> None:

@@ -64,6 +64,16 @@ def test_supervisord_itself_understands_spaces(make_place: MakePlace) -> None:
     assert "worker@%h" in commands["worker"]
 
 
+def test_nobody_is_believed_where_a_request_comes_from_but_the_proxy(make_place: MakePlace) -> None:
+    def web(**settings: str) -> str:
+        return str(_parsed(make_place(**settings))["program:web"]["command"])
+
+    for settings in ({}, {"RCLUSTER_HTTPS": "1"}):
+        assert " --no-proxy-headers" in web(**settings)
+    told = web(RCLUSTER_PROXY="127.0.0.1, 10.0.0.0/28")
+    assert " --proxy-headers --forwarded-allow-ips 127.0.0.1,10.0.0.0/28" in told
+
+
 def test_an_external_redis_means_none_of_ours(make_place: MakePlace) -> None:
     place = make_place(RCLUSTER_REDIS_SOCKET="/run/redis/redis.sock")
     assert "valkey" not in {program.name for program in supervisor.programs(place)}

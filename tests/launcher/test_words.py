@@ -24,6 +24,10 @@ CLONE = Path(__file__).parent.parent.parent
         (["password", "--all"], "does not know “--all”"),
         (["password", "anna", "bert"], "does not know “bert”"),
         (["password", "--administrator"], "needs the name"),
+        (["token", "anna"], "needs whose it is and a name"),
+        (["token", "--name", "nightly"], "needs whose it is and a name"),
+        (["token", "anna", "--name"], "--name needs a value"),
+        (["token", "anna", "bert", "--name", "nightly"], "does not know “bert”"),
         (["mesos-lab"], "needs one of up, down, kill, status"),
         (["mesos-lab", "kill"], "needs a name"),
         (["mesos-lab", "up", "--agents", "x"], "give a whole number from 1 to 100"),
@@ -38,7 +42,7 @@ def test_wrong_words(words: list[str], said: str, capsys: pytest.CaptureFixture[
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["help"]) == 0
     shown = capsys.readouterr().out
-    for word in ("demo", "up", "down", "status", "password", "test", "lint", "bench"):
+    for word in ("demo", "up", "down", "status", "password", "token", "test", "lint", "bench"):
         assert f"./rcluster {word}" in shown
 
 

@@ -66,5 +66,10 @@ def test_what_the_portal_was_started_with_is_shown_without_secrets(
     assert "postgresql://db.example/rc" in shown
     assert "hush-hush" not in shown
     assert "x1y" not in shown
+    master = "zk://rc:hush-hush@one:2181,two:2181/mesos"
+    monkeypatch.setenv("RCLUSTER_MESOS_MASTER", master)
+    shown = office.get(PATH).content.decode()
+    assert "zk://one:2181,two:2181/mesos" in shown
+    assert "hush-hush" not in shown
     monkeypatch.setenv("RCLUSTER_DATABASE_URL", "postgresql://[hush-hush")
     assert "hush-hush" not in office.get(PATH).content.decode()

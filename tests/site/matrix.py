@@ -163,6 +163,7 @@ def make_scene(public_ids: Mapping[str, str] | None = None) -> Scene:
     odd = {
         "tasks/examples/": {"slug": "pi"},
         "account/choose/": {"token": default_token_generator.make_token(owner)},
+        "manage/people/<str:username>/tokens/": {"username": "owner"},
         "runs/<public_id:run>/cancel/": {"run": make_run(task, number=2).public_id},
         "tasks/<public_id:task>/copying/": {"task": copying.public_id},
         "tasks/<public_id:task>/copy/": {"task": copying.public_id},

@@ -157,6 +157,7 @@ GET    person -      /tasks/new/
 POST   person -      /tasks/new/
 GET    open   any    /api/docs/
 GET    none   read   /api/v1/<any:rest>
+GET    person read   /api/v1/announcements
 GET    person read   /api/v1/cluster
 POST   staff  manage /api/v1/cluster/machines/<str:machine>/declare-lost
 POST   staff  manage /api/v1/cluster/machines/<str:machine>/drain
@@ -188,6 +189,7 @@ POST   staff  manage /api/v1/manage/announcements
 PATCH  staff  manage /api/v1/manage/announcements/<int:announcement>
 DELETE staff  manage /api/v1/manage/announcements/<int:announcement>
 GET    staff  manage /api/v1/manage/audit
+GET    staff  manage /api/v1/manage/audit.csv
 GET    staff  manage /api/v1/manage/limits
 PUT    staff  manage /api/v1/manage/limits
 DELETE staff  manage /api/v1/manage/limits
@@ -201,6 +203,8 @@ GET    staff  manage /api/v1/manage/people/<str:username>/limits
 PUT    staff  manage /api/v1/manage/people/<str:username>/limits
 DELETE staff  manage /api/v1/manage/people/<str:username>/limits
 POST   staff  manage /api/v1/manage/people/<str:username>/password-link
+GET    staff  manage /api/v1/manage/people/<str:username>/tokens
+DELETE staff  manage /api/v1/manage/people/<str:username>/tokens/<str:token>
 GET    staff  manage /api/v1/manage/site
 PATCH  staff  manage /api/v1/manage/site
 GET    person read   /api/v1/me
@@ -219,6 +223,8 @@ POST   person run    /api/v1/tasks
 GET    viewer read   /api/v1/tasks/<str:task>
 PATCH  editor run    /api/v1/tasks/<str:task>
 DELETE owner  manage /api/v1/tasks/<str:task>
+POST   editor run    /api/v1/tasks/<str:task>/copy
+DELETE editor run    /api/v1/tasks/<str:task>/copy
 POST   viewer run    /api/v1/tasks/<str:task>/duplicate
 GET    viewer read   /api/v1/tasks/<str:task>/files/<str:area>
 POST   editor files  /api/v1/tasks/<str:task>/files/<str:area>
