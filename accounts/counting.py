@@ -72,7 +72,7 @@ def _redis() -> Redis:
         where,
         socket_timeout=PATIENCE,
         socket_connect_timeout=PATIENCE,
-        # Left to itself it would try ten times more.
+        # Never more than one try, whatever the client takes for usual.
         retry=Retry(NoBackoff(), 0),
     )
 

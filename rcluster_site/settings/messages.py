@@ -90,7 +90,7 @@ CACHES: dict[str, dict[str, Any]] = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": f"unix://{ENV.redis_socket}?db=3",
-        # A person waits for it: no ten further tries of a Redis that is away.
+        # A person waits for it: one try, and not the client's usual patience.
         "OPTIONS": {
             "socket_timeout": 1,
             "socket_connect_timeout": 1,
