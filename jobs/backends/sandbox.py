@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -61,7 +62,8 @@ def write_etc(folder: Path, *, uid: int, gid: int) -> None:
     for name, text in files.items():
         path = folder / name
         if not path.exists():
-            new = folder / f".{name}.{os.getpid()}"
+            # Two launches may come here at once.
+            new = folder / f".{name}.{os.getpid()}.{threading.get_ident()}"
             new.write_text(text)
             new.chmod(0o644)
             new.replace(path)
