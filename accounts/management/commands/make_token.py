@@ -28,7 +28,7 @@ class Command(BaseCommand):
         if user is None:
             raise CommandError(f"There is no active user {options['username']}.")
         try:
-            with origins.coming("command"):
+            with origins.command():
                 _, text = tokens.make(
                     user=user,
                     name=options["name"],

@@ -51,7 +51,7 @@ class Command(BaseCommand):
 
 def _administrator(username: str) -> User:
     try:
-        with origins.coming("command"):
+        with origins.command():
             return people.make_administrator(username)
     except Refused as refused:
         raise CommandError(str(refused)) from refused
