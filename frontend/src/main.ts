@@ -20,11 +20,11 @@ import { Idiomorph } from "idiomorph";
 import { csrfToken } from "@/lib/api";
 import { banner, clearBanner } from "@/lib/banner";
 import * as clock from "@/lib/clock";
-import { h } from "@/lib/dom";
 import * as keys from "@/lib/keys";
 import * as live from "@/lib/live";
 import * as palette from "@/lib/palette";
 import { dismiss } from "@/lib/notices";
+import * as session from "@/lib/session";
 import * as theme from "@/lib/theme";
 import { toast } from "@/lib/toast";
 
@@ -56,14 +56,6 @@ document.body.addEventListener("htmx:responseError", (event) => {
   else toast("That did not work. Reload the page and try again.", { bad: true });
 });
 
-document.addEventListener("rcluster:session-ended", () => {
-  const back = encodeURIComponent(location.pathname + location.search);
-  banner(
-    "session-ended",
-    "Your session has ended. What you typed is still here.",
-    h("a", { class: "button small", href: `/login/?next=${back}`, target: "_blank", rel: "noopener" }, "Sign in again"),
-  );
-});
 window.addEventListener("offline", () => { banner("offline", "You are offline. Your Runs go on; this page catches up by itself."); });
 window.addEventListener("online", () => { clearBanner("offline"); });
 if (!navigator.onLine) banner("offline", "You are offline. Your Runs go on; this page catches up by itself.");
@@ -101,4 +93,5 @@ if (searchField) keys.on("/", "Search", () => { searchField.focus(); });
 if (document.body.dataset["username"]) keys.on(keys.OPENS_PALETTE, "Go to a Task, a page or a command", palette.open);
 keys.on("?", "Keyboard shortcuts", keys.show);
 clock.start();
+session.start();
 live.start();

@@ -4,6 +4,7 @@ import htmx from "htmx.org";
 import { json, send } from "@/lib/api";
 import { isFinal, type RunChange } from "@/lib/changes";
 import { need, pageData } from "@/lib/dom";
+import { visibly } from "@/lib/format";
 import * as keys from "@/lib/keys";
 import { complain, toast } from "@/lib/toast";
 import { LogIsland, type LogOf } from "@/log/island";
@@ -105,10 +106,10 @@ function logOf(run: RunJson & { log_size?: number }): LogOf {
 
 // Running and cancelling
 
-async function submit(what: { kind: "script"; script_path: string } | { kind: "command"; command: string; lane?: Lane }): Promise<boolean> {
-  if (submitting || !data.mayRun) return false;
-  submitting = true;
-  runButton.disabled = true;
+type Asked = { kind: "script"; script_path: string } | { kind: "command"; command: string; lane?: Lane };
+
+/** Fails with a sentence. */
+async function submit(what: Asked): Promise<void> {
   panel.complain("");
   try {
     // A command has its words in itself.
@@ -120,12 +121,21 @@ async function submit(what: { kind: "script"; script_path: string } | { kind: "c
     const run = (await send("POST", `${data.api}/runs`, { ...what, ...asked, ...panel.machines, ...words })) as RunJson;
     showRun(logOf(run), "push");
     showTab("output");
-    return true;
   } catch (error) {
     if (error instanceof WordsError) need<HTMLDetailsElement>(document, "#more").open = true;
     panel.complain(error instanceof Error ? error.message : String(error));
+    throw error;
+  }
+}
+
+async function submitScript(script: string): Promise<void> {
+  if (submitting) return;
+  submitting = true;
+  runButton.disabled = true;
+  try {
+    await submit({ kind: "script", script_path: script });
+  } catch (error) {
     complain(error);
-    return false;
   } finally {
     submitting = false;
     runButton.disabled = false;
@@ -165,11 +175,12 @@ async function runScript(): Promise<void> {
   if (documents.script && !(await documents.settle())) return;
   data.lastScript = script;
   nameScript();
-  await submit({ kind: "script", script_path: script });
+  await submitScript(script);
 }
 
 function nameScript(): void {
-  need(runButton, ".filename").textContent = documents.script ?? data.lastScript;
+  const name = need<HTMLElement>(runButton, ".filename");
+  name.textContent = name.title = visibly(documents.script ?? data.lastScript);
 }
 
 runButton.addEventListener("click", () => void runScript());
@@ -217,8 +228,9 @@ async function openSource(full: string, line: number, call: string): Promise<voi
   if (line) documents.goTo(full, line);
   if (!call) return;
   const lines = documents.goToCall(full, call);
-  if (lines?.length === 0) toast(`R names no line here, and ${wanted.path} has no line with “${call}”.`);
-  else if (lines && lines.length > 1) toast(`${lines.length} lines have “${call}”; this is the first.`);
+  const words = call.split("\n").at(-1)?.trim() ?? "";
+  if (lines?.length === 0) toast(`R names no line here, and ${wanted.path} has no line with “${words}”.`);
+  else if (lines && lines.length > 1) toast(`${lines.length} lines have “${words}”; this is the first.`);
 }
 
 function openFirst(): void {
@@ -321,6 +333,7 @@ keys.on("Mod-S", "Save the file", () => void documents.save());
 keys.list("Escape Tab", "Leave the editor by keyboard");
 keys.on("/", "Search the output", () => { output.openSearch(); });
 keys.on("$", "Go to the command line", () => { commandLine.focus(); });
+keys.list("Shift-Enter", "Command line: one more line");
 keys.list("ArrowUp", "Command line: what was run before");
 keys.list("Ctrl-R", "Command line: search what was run before");
 openFirst();

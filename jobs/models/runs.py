@@ -281,9 +281,11 @@ class Run(models.Model):
 
     @property
     def title(self) -> str:
-        """What was run, in one line: the script with its arguments, or the command."""
+        """What was run, in one line: the script with its arguments, or the command ("…": it has
+        more lines)."""
         if self.kind == RunKind.COMMAND:
-            return self.command.strip().splitlines()[0] if self.command.strip() else self.command
+            first, *more = self.command.strip().splitlines() or [self.command]
+            return f"{first} …" if more else first
         return " ".join([self.script_path, self.arguments_text]).rstrip()
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from django import template
@@ -118,6 +119,22 @@ def clock(moment: datetime) -> SafeString:
         moment.isoformat(),
         timezone.localtime(moment).strftime("%H:%M:%S"),
     )
+
+
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+
+
+@register.filter
+def visibly(name: str) -> str:
+    """A name as it is shown: what a page would not show, or would turn the letters around it by, is
+    seen ("two␊lines", "may\\u202egpj.exe"). The same as frontend/src/lib/format.ts."""
+    return _UNSEEN.sub(lambda match: _picture(ord(match[0])), name)
+
+
+def _picture(code: int) -> str:
+    if code < 32:
+        return chr(0x2400 + code)
+    return "\u2421" if code == 127 else f"\\u{code:04x}"
 
 
 @register.filter

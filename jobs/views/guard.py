@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, cast
+from urllib.parse import urlsplit, urlunsplit
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 
 from accounts.models import User
@@ -38,15 +40,28 @@ def signed_in(view: type_of_view) -> Callable[..., HttpResponseBase]:
                 return HttpResponse(
                     "Your session has ended.", status=401, content_type="text/plain"
                 )
-            # Back to a page after the login, never to an address that only takes POST.
-            there = request.get_full_path() if request.method == "GET" else "/"
-            return redirect_to_login(there)
+            return redirect_to_login(_page(request))
         try:
             return view(cast(SignedInRequest, request), *args, **kwargs)
         except Forbidden as no:
             raise PermissionDenied(str(no)) from no
 
     return wrapper
+
+
+def _page(request: HttpRequest) -> str:
+    """Where to go on after the login: never to an address that only takes POST, but to the page of
+    ours that sent it from there."""
+    if request.method == "GET":
+        return request.get_full_path()
+    referer = request.headers.get("Referer", "")
+    if not referer or not url_has_allowed_host_and_scheme(
+        referer, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    ):
+        return "/"
+    parts = urlsplit(referer)
+    there = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+    return there if url_has_allowed_host_and_scheme(there, allowed_hosts=None) else "/"
 
 
 def staff_only(view: type_of_view) -> Callable[..., HttpResponseBase]:

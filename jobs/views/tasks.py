@@ -25,7 +25,9 @@ from jobs.views.outcomes import file_url, outcomes
 from jobs.views.task_settings import copy_words, task_copy
 
 HISTORY = 30
+"""Runs of the history that are shown at first, and with each press of Earlier Runs"""
 LONGEST = 600
+"""Runs that the newest part of the history grows to while its page stays open"""
 COMMANDS = 500
 """newest Runs whose commands the command line has from the start"""
 SHOWN = 1000
@@ -37,17 +39,32 @@ def _task(request: SignedInRequest, public_id: str) -> Task:
     return get_object_or_404(tasks, public_id=public_id)
 
 
-def _runs(task: Task, count: int = HISTORY) -> dict[str, Any]:
-    """The newest `count` Runs, and how many to ask for to see more (None: these are all)."""
-    runs = list(Run.objects.filter(task=task).order_by("-id")[: count + 1])
-    for run in runs:
+def _runs(task: Task, *, since: int = 0, before: int = 0) -> dict[str, Any]:
+    """One part of the history, newest first: from number `since` up, or else HISTORY of them;
+    below number `before`, or else the newest. `more` says whether earlier ones follow."""
+    runs = Run.objects.filter(task=task).order_by("-number")
+    if before:
+        runs = runs.filter(number__lt=before)
+    if since:
+        runs = runs.filter(number__gte=since)
+    most = LONGEST if since else HISTORY
+    found = list(runs[: most + 1])
+    for run in found:
         run.task = task
+    shown = found[:most]
     return {
-        "runs": runs[:count],
-        "count": count,
-        "more": count + HISTORY if len(runs) > count else None,
+        "runs": shown,
+        "since": shown[-1].number if shown else 0,
+        "before": before,
+        "more": len(found) > most,
+        "goes_on": any(not run.is_final for run in shown),
         "task": task,
     }
+
+
+def _number(text: str) -> int:
+    """0 for what is no number of a Run."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
 
 
 @signed_in
@@ -100,12 +117,16 @@ def task(request: SignedInRequest, task: str) -> HttpResponse:
 @signed_in
 @require_GET
 def task_history(request: SignedInRequest, task: str) -> HttpResponse:
-    """The newest `count` Runs; a list that was made longer stays so when it refreshes itself."""
-    count = request.GET.get("count", "")
-    wanted = min(int(count), LONGEST) if count.isdecimal() and len(count) < 10 else 0
-    context = _runs(_task(request, task), max(wanted, HISTORY))
-    context["shown_id"] = request.GET.get("run", "")
-    return render(request, "task/history.html", context)
+    """A part of the history. `before`: the next earlier ones, with the button for those before them;
+    `since`: a part that refreshes itself asks for what it shows, and the newest one for what is
+    newer, too."""
+    since, before = (_number(request.GET.get(each, "")) for each in ("since", "before"))
+    context = _runs(_task(request, task), since=since, before=before)
+    if not before:
+        # More than it grows to, or than were there at first: what is between comes with a button.
+        return render(request, "task/history.html", context | {"leaves_out": context["more"]})
+    context |= {"is_fresh": not since}
+    return render(request, "task/history_earlier.html", context)
 
 
 @signed_in
@@ -172,7 +193,7 @@ def _commands(task: Task) -> list[str]:
     """What was run on the command line lately, each once, oldest first. Long ones are scripts."""
     rows = Run.objects.filter(task=task).order_by("-id").values_list("kind", Left("command", 2001))
     lines = [line for kind, line in rows[:COMMANDS] if kind == RunKind.COMMAND]
-    newest_first = dict.fromkeys(line for line in lines if len(line) <= 2000 and "\n" not in line)
+    newest_first = dict.fromkeys(line for line in lines if len(line) <= 2000)
     return list(reversed(newest_first))
 
 

@@ -69,6 +69,30 @@ def test_a_call_that_is_not_in_the_script_is_said(
     expect(page.locator("#toasts")).to_contain_text("main.R has no line with “gone(1)”")
 
 
+@pytest.mark.parametrize(
+    ("script", "linked", "line"),
+    [
+        # The line that R stopped in is like an earlier one; the one before it tells them apart.
+        ("f <- function(a) {\n}\n\ng <- function(a) {\n  a + 1\n}}\n", "}}", "}}"),
+        ("y <- function(a) {\n  a +* 3\n}\n", "a +*", "  a +* 3"),
+        ("x <- 1\n\nx y z\n", "x y", "x y z"),
+    ],
+)
+def test_what_r_does_not_understand_is_a_link_to_its_line(
+    page: Page, portal: Portal, script: str, linked: str, line: str
+) -> None:
+    client = Client(portal.url, portal.token("syntax"))
+    task = client.create_task("Syntax")
+    client.put_file(task, "code/main.R", script.encode())
+    client.wait_for_end(client.submit(task, kind="script", script_path="main.R"))
+    client.close()
+    page.goto(f"{portal.url}/tasks/{task}/")
+    link = page.locator("#output a.source")
+    expect(link).to_have_text([linked])
+    link.click()
+    expect(page.locator("#editor .cm-activeLine")).to_have_text(line)
+
+
 def test_saved_is_said_of_the_file_that_was_saved(page: Page, portal: Portal) -> None:
     client = Client(portal.url, portal.token("saved"))
     task = client.create_task("Saved")

@@ -1,8 +1,6 @@
-import { CommandLine } from "@/console/commandline";
 import { CommandHistory } from "@/console/history";
 import { fileUrl, kindOf, splitPath } from "@/console/model";
 import { parseTable, separatorOf } from "@/console/preview";
-import { h, need } from "@/lib/dom";
 import { parseVariables, splitWords, WordsError } from "@/console/words";
 
 describe("arguments", () => {
@@ -63,31 +61,50 @@ describe("history of the command line", () => {
   it("goes back and forth and keeps what was begun", () => {
     const history = new CommandHistory(["ls", "pwd"]);
     expect(history.step(-1, "wg")).toBe("pwd");
-    expect(history.step(-1, "")).toBe("ls");
-    expect(history.step(-1, "")).toBeNull();
-    expect(history.step(1, "")).toBe("pwd");
-    expect(history.step(1, "")).toBe("wg");
-    expect(history.step(1, "")).toBeNull();
+    expect(history.step(-1, "pwd")).toBe("ls");
+    expect(history.step(-1, "ls")).toBeNull();
+    expect(history.step(1, "ls")).toBe("pwd");
+    expect(history.step(1, "pwd")).toBe("wg");
+    expect(history.step(1, "wg")).toBeNull();
+  });
+  it("keeps what was made of each command until one is run", () => {
+    const history = new CommandHistory(["ls /input", "pwd"]);
+    expect(history.step(-1, "begun")).toBe("pwd");
+    expect(history.step(-1, "pwd -P")).toBe("ls /input");
+    expect(history.step(1, "ls /output")).toBe("pwd -P");
+    expect(history.step(-1, "pwd")).toBe("ls /output");
+    history.learn("elsewhere");
+    expect(history.step(1, "ls /output")).toBe("pwd");
+    expect(history.step(1, "pwd")).toBe("elsewhere");
+    expect(history.step(1, "elsewhere")).toBe("begun");
+    history.add("ls /output");
+    expect(["ls /output", "elsewhere", "pwd", "ls /input"].map((_, at, all) => history.step(-1, all[at - 1] ?? ""))).toEqual(["ls /output", "elsewhere", "pwd", "ls /input"]);
+  });
+  it("goes on from what was found in the list", () => {
+    const history = new CommandHistory(["a", "b", "c"]);
+    history.visit("b");
+    expect(history.step(-1, "b")).toBe("a");
+    expect(history.step(1, "a")).toBe("b");
   });
   it("has each line once, where it was run last", () => {
     const history = new CommandHistory(["ls", "pwd", "ls"]);
     history.add("pwd");
     history.add("df");
-    expect(["df", "pwd", "ls", null].map(() => history.step(-1, ""))).toEqual(["df", "pwd", "ls", null]);
+    expect(["", "df", "pwd", "ls"].map((present) => history.step(-1, present))).toEqual(["df", "pwd", "ls", null]);
   });
   it("learns what is run elsewhere without moving whoever steps through it", () => {
     const history = new CommandHistory(["a", "b", "c"]);
     expect(history.step(-1, "draft")).toBe("c");
-    expect(history.step(-1, "")).toBe("b");
+    expect(history.step(-1, "c")).toBe("b");
     history.learn("d");
     history.learn("a");
     history.learn("b");
-    expect(history.step(1, "")).toBe("c");
-    expect(history.step(1, "")).toBe("d");
-    expect(history.step(1, "")).toBe("a");
-    expect(history.step(1, "")).toBe("draft");
+    expect(history.step(1, "b")).toBe("c");
+    expect(history.step(1, "c")).toBe("d");
+    expect(history.step(1, "d")).toBe("a");
+    expect(history.step(1, "a")).toBe("draft");
     history.learn("e");
-    expect(history.step(-1, "")).toBe("e");
+    expect(history.step(-1, "draft")).toBe("e");
   });
   it("finds words in any order and case, the newest first", () => {
     const history = new CommandHistory(["wget https://x.org/A.csv", "ls /input", "wc -l /input/a.csv"]);
@@ -103,82 +120,3 @@ describe("history of the command line", () => {
   });
 });
 
-describe("the command line", () => {
-  const ran = vi.fn<(command: string, lane: string | null) => Promise<boolean>>(() => Promise.resolve(true));
-  let line: CommandLine;
-  const input = (): HTMLInputElement => need(document, "#command");
-  const press = (key: string, more: KeyboardEventInit = {}): void => { input().dispatchEvent(new KeyboardEvent("keydown", { key, cancelable: true, ...more })); };
-  const enter = (): void => { need(document, "form").dispatchEvent(new Event("submit", { cancelable: true })); };
-  const type = (text: string): void => {
-    input().value = text;
-    input().dispatchEvent(new Event("input"));
-  };
-  const options = (): string[] => [...document.querySelectorAll("#recall-list li")].map((each) => each.textContent);
-
-  beforeEach(() => {
-    document.body.replaceChildren(
-      h(
-        "form",
-        { id: "commandline" },
-        h("div", { id: "recall", hidden: true }, h("ul", { id: "recall-list" }), h("p", { id: "recall-none", hidden: true })),
-        h("input", { id: "command" }),
-        h("button", { type: "button", id: "recall-open" }),
-        h("input", { type: "radio", name: "lane", value: "quick", checked: true }),
-        h("input", { type: "radio", name: "lane", value: "queue" }),
-      ),
-    );
-    ran.mockClear();
-    line = new CommandLine(need(document, "form"), ["ls /input", "pwd"], 7, ran);
-  });
-
-  it("runs in the lane that is chosen, and has the line again if it was refused", async () => {
-    type(" ls ");
-    enter();
-    expect(ran).toHaveBeenCalledWith("ls", "quick");
-    expect(input().value).toBe("");
-    need<HTMLInputElement>(document, '[value="queue"]').click();
-    ran.mockResolvedValueOnce(false);
-    type("make all");
-    enter();
-    expect(ran).toHaveBeenLastCalledWith("make all", "queue");
-    await vi.waitFor(() => { expect(input().value).toBe("make all"); });
-    enter();
-    type("  ");
-    enter();
-    expect(ran).toHaveBeenCalledTimes(3);
-  });
-  it("searches with Ctrl-R, filters while one types, takes with Enter and runs with the next", () => {
-    press("r", { ctrlKey: true });
-    expect(options()).toEqual(["pwd", "ls /input"]);
-    type("inp");
-    expect(options()).toEqual(["ls /input"]);
-    enter();
-    expect(input().value).toBe("ls /input");
-    expect(ran).not.toHaveBeenCalled();
-    enter();
-    expect(ran).toHaveBeenCalledWith("ls /input", "quick");
-  });
-  it("says that nothing was found, and Escape leaves what was typed", () => {
-    press("r", { ctrlKey: true });
-    type("zzz");
-    expect(document.querySelector("#recall-none")?.textContent).toBe("No command of this Task has “zzz”.");
-    press("Escape");
-    expect(need<HTMLElement>(document, "#recall").hidden).toBe(true);
-    expect(input().value).toBe("zzz");
-  });
-  it("learns from newer Runs only, each once", () => {
-    const item = (number: string, command?: string): HTMLElement => {
-      const made = document.createElement("a");
-      made.dataset["number"] = number;
-      if (command !== undefined) made.dataset["command"] = command;
-      return made;
-    };
-    const items = [item("9", "newest"), item("8"), item("7", "known"), item("2", "old")];
-    line.learnFrom(items);
-    line.learnFrom(items);
-    press("ArrowUp");
-    expect(input().value).toBe("newest");
-    press("ArrowUp");
-    expect(input().value).toBe("pwd");
-  });
-});

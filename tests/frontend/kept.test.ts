@@ -85,4 +85,28 @@ describe("the tree of files", () => {
     expect(row("output/b").textContent).toContain("2 kB");
     expect([...folder.querySelectorAll("[role=treeitem]")].map((each) => each.textContent.trim())).toEqual(["o 1 bytes", "p 1 bytes"]);
   });
+
+  it("leaves the page its shortcuts, and has keys of its own", () => {
+    const { row } = treeOf({ output: [entry("a"), entry("b")] });
+    document.body.replaceChildren(row("output/a").parentElement ?? "");
+    row("output/a").focus();
+    const reached: string[] = [];
+    const listen = (event: KeyboardEvent): void => { if (!event.defaultPrevented) reached.push(event.key); };
+    document.addEventListener("keydown", listen);
+    const press = (key: string, more: KeyboardEventInit = {}): void => { row("output/a").dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true, ...more })); };
+    for (const held of [{ ctrlKey: true }, { metaKey: true }]) for (const key of ["Enter", "s", "k"]) press(key, held);
+    for (const key of ["?", "/", "$"]) press(key);
+    expect(reached).toEqual(["Enter", "s", "k", "Enter", "s", "k", "?", "/", "$"]);
+    for (const key of ["Enter", " ", "b", "ArrowDown"]) press(key);
+    expect(reached).toHaveLength(9);
+    document.removeEventListener("keydown", listen);
+  });
+
+  it("shows a name that would turn its letters, with its own direction", () => {
+    const { row } = treeOf({ output: [entry("may\u202egpj.exe")] });
+    const found = row("output/may\u202egpj.exe");
+    expect(found.querySelector("bdi")?.textContent).toBe("may\\u202egpj.exe");
+    expect(found.getAttribute("aria-label")).toBe("may\\u202egpj.exe 1 bytes");
+    expect(found.querySelector("a")?.getAttribute("download")).toBe("may\u202egpj.exe");
+  });
 });

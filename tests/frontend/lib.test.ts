@@ -1,8 +1,10 @@
-import { bytes, duration, relative } from "@/lib/format";
+import { bytes, duration, relative, visibly } from "@/lib/format";
 import { concerns } from "@/lib/changes";
 import { next } from "@/lib/theme";
 import { eventOf } from "@/log/protocol";
 import { ApiError, json } from "@/lib/api";
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 
 describe("words for numbers", () => {
   it("writes sizes as the server does", () => {
@@ -15,6 +17,15 @@ describe("words for numbers", () => {
     const now = new Date(2026, 4, 10, 12, 0, 0);
     const before = (seconds: number): string => relative(new Date(now.getTime() - seconds * 1000), now);
     expect([before(3), before(120), before(7200), before(86400 + 7200), before(5 * 86400)]).toEqual(["just now", "2 min ago", "2 h ago", "yesterday", "5 May"]);
+  });
+});
+
+/** As Python shows them: both sides read this file. */
+const names = JSON.parse(readFileSync(resolve(import.meta.dirname, "../fixtures/names.json"), "utf8")) as { name: string; shown: string }[];
+
+describe("names of files", () => {
+  it.each(names)("show what would not be seen: $shown", ({ name, shown }) => {
+    expect(visibly(name)).toBe(shown);
   });
 });
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.test import Client
@@ -73,6 +74,23 @@ def test_strangers_go_to_the_login_and_come_back(client: Client, run: Run) -> No
         response = client.get(path)
         assert response.status_code == 302, path
         assert response.headers["Location"].startswith("/login/?next=/"), path
+
+
+@pytest.mark.parametrize(
+    ("referer", "there"),
+    [
+        ("http://testserver/tasks/new/?from=home#name", "/tasks/new/?from=home"),
+        ("", "/"),
+        ("https://elsewhere.example/tasks/new/", "/"),
+        ("http://testserver//elsewhere.example/", "/"),
+    ],
+)
+def test_who_sent_a_form_signed_out_comes_back_to_its_page(
+    client: Client, run: Run, referer: str, there: str
+) -> None:
+    response = client.post(reverse("run_again", args=[run.public_id]), headers={"Referer": referer})
+    assert response.status_code == 302
+    assert parse_qs(urlsplit(response.headers["Location"]).query)["next"] == [there]
 
 
 def test_a_fragment_after_the_session_ended_is_401_and_no_login_page(

@@ -1,6 +1,7 @@
 /** The bar below the trees: what can be done with the selection, by mouse, finger and keyboard. */
 
 import { h, icon } from "@/lib/dom";
+import { visibly } from "@/lib/format";
 import type { Area, Entry } from "@/console/model";
 
 export interface ActionHooks {
@@ -15,7 +16,7 @@ export interface ActionHooks {
 
 export class ActionBar {
   readonly element: HTMLElement;
-  private readonly what = h("span", { class: "grow truncate", "aria-live": "polite" });
+  private readonly what = h("span", { class: "grow truncate", dir: "auto", "aria-live": "polite" });
   private readonly buttons: Record<"upload" | "folder" | "rename" | "move" | "download" | "trash", HTMLButtonElement>;
   private area: Area = "code";
   private entries: Entry[] = [];
@@ -56,8 +57,8 @@ export class ActionBar {
     const one = entries.length === 1 ? first : undefined;
     const odd = entries.some((entry) => entry.kind === "other");
     this.element.hidden = !first;
-    this.what.textContent = one ? one.name : `${entries.length} selected`;
-    this.what.title = one ? one.name : "";
+    this.what.textContent = one ? visibly(one.name) : `${entries.length} selected`;
+    this.what.title = one ? visibly(one.name) : "";
     const { upload, folder, rename, move, download, trash } = this.buttons;
     upload.hidden = folder.hidden = !this.mayEdit || one?.kind !== "folder";
     rename.hidden = !this.mayEdit || !one || odd;

@@ -2,7 +2,7 @@
 
 import { ApiError, json } from "@/lib/api";
 import { h, icon, need } from "@/lib/dom";
-import { bytes, count } from "@/lib/format";
+import { bytes, count, visibly } from "@/lib/format";
 import { complain } from "@/lib/toast";
 import { type Entry, entriesOf } from "@/console/model";
 import { sorted } from "@/console/names";
@@ -42,10 +42,10 @@ async function load(dataset: TaskDataset, path: string): Promise<HTMLElement[]> 
 
 function item(dataset: TaskDataset, entry: Entry, depth: number): HTMLElement {
   if (entry.kind === "folder") return folder(entry.name, depth, "", null, () => load(dataset, entry.path));
-  const label = [icon(entry.kind === "file" ? "file" : "warn"), h("span", { class: "label" }, entry.name)];
+  const label = [icon(entry.kind === "file" ? "file" : "warn"), h("bdi", { class: "label" }, visibly(entry.name))];
   const row =
     entry.kind === "file"
-      ? h("a", { class: "open", href: `${entry.url}?inline=1`, target: "_blank", rel: "noopener", title: `/data/${dataset.name}/${entry.path}` }, ...label)
+      ? h("a", { class: "open", href: `${entry.url}?inline=1`, target: "_blank", rel: "noopener", title: visibly(`/data/${dataset.name}/${entry.path}`) }, ...label)
       : h("span", { class: "open muted", title: "A link or a special file: it is not shown." }, ...label);
   return h("li", {}, h("div", { class: "row", style: `--depth:${depth}` }, row, entry.kind === "file" && h("span", { class: "size" }, bytes(entry.size))));
 }
@@ -54,9 +54,9 @@ function item(dataset: TaskDataset, entry: Entry, depth: number): HTMLElement {
 function folder(name: string, depth: number, closed: string, tools: HTMLElement | null, rows: () => Promise<HTMLElement[]>): HTMLElement {
   const button = h(
     "button",
-    { class: "open", type: "button", title: closed || name, disabled: !!closed, "aria-expanded": "false", onclick: () => void toggle() },
+    { class: "open", type: "button", title: closed || visibly(name), disabled: !!closed, "aria-expanded": "false", onclick: () => void toggle() },
     icon("folder"),
-    h("span", { class: "label" }, name),
+    h("bdi", { class: "label" }, visibly(name)),
   );
   const line = h("li", {}, h("div", { class: "row", style: `--depth:${depth}` }, button, tools && h("span", { class: "tools" }, tools)));
   if (closed) line.append(h("p", { class: "none" }, closed));

@@ -4,6 +4,7 @@
 import type { EditorState } from "@codemirror/state";
 import { ApiError, request } from "@/lib/api";
 import { h, need } from "@/lib/dom";
+import { visibly } from "@/lib/format";
 import { complain } from "@/lib/toast";
 import { Editor } from "@/console/editor";
 import { type Area, type ConsoleData, type Entry, fileUrl, kindOf } from "@/console/model";
@@ -263,7 +264,8 @@ export class Documents {
 
   private shown(full: string, name: string, editable: boolean): void {
     const area = full.slice(0, full.indexOf("/")) as Area;
-    need(document, "#file-name").textContent = area === "code" ? name : full;
+    const label = need<HTMLElement>(document, "#file-name");
+    label.textContent = label.title = visibly(area === "code" ? name : full);
     // What was said was said of another file.
     this.say("");
     need<HTMLElement>(document, "#save").hidden = !editable || !this.data.mayEdit;

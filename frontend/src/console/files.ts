@@ -2,6 +2,7 @@
 
 import { ApiError, json, send } from "@/lib/api";
 import { h, icon, need } from "@/lib/dom";
+import { visibly } from "@/lib/format";
 import { complain, toast } from "@/lib/toast";
 import { ActionBar } from "@/console/actions";
 import { ask, nameProblem } from "@/console/dialogs";
@@ -332,7 +333,7 @@ export class Files {
   private async rename(area: Area, entry: Entry): Promise<void> {
     const dot = entry.kind === "file" ? entry.name.lastIndexOf(".") : -1;
     const name = await ask({
-      title: `Rename ${entry.name}`, label: "New name", value: entry.name, button: "Rename",
+      title: `Rename ${visibly(entry.name)}`, label: "New name", value: entry.name, button: "Rename",
       selected: dot > 0 ? dot : entry.name.length,
       check: (value) => (value.includes("/") ? "A name has no slash in it. Use Move for another folder." : nameProblem(value)),
     });
@@ -358,7 +359,7 @@ export class Files {
     const from = join(area, above(first.path));
     const known = [...this.folders].flatMap(([name, folder]) => [name, ...(folder.entries ?? []).filter((entry) => entry.kind === "folder").map((entry) => join(name.split("/")[0] ?? "", entry.path))]);
     const answer = await ask({
-      title: entries.length === 1 ? `Move ${first.name}` : `Move ${entries.length} items`,
+      title: entries.length === 1 ? `Move ${visibly(first.name)}` : `Move ${entries.length} items`,
       label: "To the folder (code, input or output, or one in them)",
       value: from, button: "Move", suggestions: [...new Set(known)].sort(),
       check: (value) => (placeOf(value) ? "" : "Begin with code, input or output, for example output/plots."),

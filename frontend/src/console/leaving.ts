@@ -1,6 +1,7 @@
 /** Deleting with an undo: nothing is asked, and for a while all of it can be had back. */
 
 import { ApiError, request } from "@/lib/api";
+import { visibly } from "@/lib/format";
 import { complain, toast } from "@/lib/toast";
 import { type Area, type Entry, fileUrl } from "@/console/model";
 import { within } from "@/console/names";
@@ -51,7 +52,7 @@ export class Leaving {
     const timer = window.setTimeout(() => void batch.finish(), UNDO);
     this.batches.add(batch);
     const [first] = entries;
-    const what = entries.length === 1 && first ? first.name : `${entries.length} items`;
+    const what = entries.length === 1 && first ? visibly(first.name) : `${entries.length} items`;
     const taken = toast(`Deleted ${what}.`, {
       lasts: UNDO,
       action: {

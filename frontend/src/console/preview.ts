@@ -2,7 +2,7 @@
 
 import { request } from "@/lib/api";
 import { h } from "@/lib/dom";
-import { bytes } from "@/lib/format";
+import { bytes, visibly } from "@/lib/format";
 import { showCode } from "@/console/editor";
 import type { Kind } from "@/console/model";
 
@@ -51,7 +51,8 @@ const TEXT_HEAD = 256 * 1024;
 const LARGEST = 100 * 1024 * 1024;
 
 /** Throws ApiError. `cannot`: why a text is not opened to be edited. */
-export async function preview(kind: Kind, name: string, url: string, size: number, cannot = ""): Promise<HTMLElement> {
+export async function preview(kind: Kind, full: string, url: string, size: number, cannot = ""): Promise<HTMLElement> {
+  const name = visibly(full);
   const box = h("div", { class: `preview ${kind}`, tabindex: 0, "aria-label": `Preview of ${name}`, role: "region" });
   if ((kind === "image" || kind === "pdf") && size > LARGEST) box.append(tooLarge(name, size));
   else if (kind === "image") box.append(image(name, url, size));

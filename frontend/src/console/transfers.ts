@@ -2,7 +2,7 @@
 
 import { ApiError } from "@/lib/api";
 import { arrange, h, icon } from "@/lib/dom";
-import { bytes, count } from "@/lib/format";
+import { bytes, count, visibly } from "@/lib/format";
 import { toast } from "@/lib/toast";
 import { upload } from "@/console/upload";
 
@@ -175,7 +175,7 @@ export class Transfers {
     const failed = item.state === "failed";
     let row = this.rows.get(item);
     if (row?.failed !== failed) {
-      const bar = h("progress", { max: Math.max(1, item.file.size), "aria-label": `Upload of ${item.name}` });
+      const bar = h("progress", { max: Math.max(1, item.file.size), "aria-label": `Upload of ${visibly(item.name)}` });
       row = { element: this.made(item, bar), failed, bar };
       this.rows.set(item, row);
     }
@@ -185,12 +185,13 @@ export class Transfers {
 
   private made(item: Item, bar: HTMLProgressElement): HTMLElement {
     const failed = item.state === "failed";
+    const name = visibly(item.name);
     return h(
       "li",
       { class: failed ? "transfer failed" : "transfer" },
-      h("span", { class: "grow truncate", title: item.name }, h("bdi", {}, item.name)),
-      failed && h("button", { class: "button quiet small", type: "button", "data-of": `again ${item.name}`, "aria-label": `Try ${item.name} again`, onclick: () => { this.retry(item); this.next(); } }, "Try again"),
-      h("button", { class: "button quiet small icon-only", type: "button", "data-of": `stop ${item.name}`, title: failed ? "Leave it" : "Cancel", "aria-label": `${failed ? "Leave" : "Cancel"} ${item.name}`, onclick: () => { this.cancel(item); } }, icon("close")),
+      h("span", { class: "grow truncate", dir: "auto", title: name }, name),
+      failed && h("button", { class: "button quiet small", type: "button", "data-of": `again ${item.name}`, "aria-label": `Try ${name} again`, onclick: () => { this.retry(item); this.next(); } }, "Try again"),
+      h("button", { class: "button quiet small icon-only", type: "button", "data-of": `stop ${item.name}`, title: failed ? "Leave it" : "Cancel", "aria-label": `${failed ? "Leave" : "Cancel"} ${name}`, onclick: () => { this.cancel(item); } }, icon("close")),
       failed
         ? h("span", { class: "problem", role: "alert" }, item.problem)
         : bar,

@@ -1,7 +1,7 @@
 /** One area as a tree (WAI-ARIA's pattern): rows, keyboard, selection. It draws and tells; it changes no file. */
 
 import { arrange, h, icon, need } from "@/lib/dom";
-import { bytes } from "@/lib/format";
+import { bytes, visibly } from "@/lib/format";
 import { type Area, type Entry, kindOf } from "@/console/model";
 import { above } from "@/console/names";
 
@@ -145,23 +145,24 @@ export class Tree {
     const isFolder = entry.kind === "folder";
     const opened = isFolder && this.hooks.folder(full)?.open === true;
     const current = this.hooks.isCurrent(full);
+    const name = visibly(entry.name);
     const fresh = h(
       "li",
       {
         role: "treeitem", "data-path": full, "data-kind": entry.kind, "aria-level": level,
         "aria-expanded": isFolder ? String(opened) : null,
         "aria-current": current ? "true" : null,
-        "aria-label": isFolder ? `${entry.name}, folder` : entry.kind === "file" ? `${entry.name} ${bytes(entry.size)}` : `${entry.name}, a link or device`,
+        "aria-label": isFolder ? `${name}, folder` : entry.kind === "file" ? `${name} ${bytes(entry.size)}` : `${name}, a link or device`,
         tabindex: -1,
       },
       h(
         "div",
         { class: current ? "row current" : "row", style: `--depth:${level - 1}`, draggable: this.hooks.mayEdit && entry.kind !== "other" ? "true" : null },
-        h("span", { class: "open", title: entry.name }, picture(entry, opened), h("span", { class: "label" }, entry.name)),
+        h("span", { class: "open", title: name }, picture(entry, opened), h("bdi", { class: "label" }, name)),
         // Or the two are one word to who hears them.
         " ",
         isFolder ? null : h("span", { class: "size" }, bytes(entry.size)),
-        h("span", { class: "tools" }, entry.kind === "file" && this.tool("download", `Download ${entry.name}`, entry), this.hooks.mayEdit && this.tool("trash", `Delete ${entry.name}`, entry)),
+        h("span", { class: "tools" }, entry.kind === "file" && this.tool("download", `Download ${name}`, entry), this.hooks.mayEdit && this.tool("trash", `Delete ${name}`, entry)),
       ),
     );
     const look = fresh.cloneNode(true);
@@ -246,6 +247,8 @@ export class Tree {
     const here = rows[at];
     if (!here) return;
     const mod = event.ctrlKey || event.metaKey;
+    // It runs the script, here as anywhere on the page.
+    if (mod && event.key === "Enter") return;
     const opened = this.hooks.folder(here.full)?.open === true && here.entry.kind === "folder";
     const inside = this.list.contains(this.row(`${this.area}/${above(here.entry.path)}`)) ? `${this.area}/${above(here.entry.path)}` : "";
     const go = (full: string | undefined): void => {

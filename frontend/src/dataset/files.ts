@@ -2,7 +2,7 @@
 
 import { ApiError, isRecord, json, request, send } from "@/lib/api";
 import { arrange, h, icon, need } from "@/lib/dom";
-import { bytes, count, relative } from "@/lib/format";
+import { bytes, count, relative, visibly } from "@/lib/format";
 import { complain, toast } from "@/lib/toast";
 import { ask, askAboutTaken, type Choice, confirmByName, nameProblem } from "@/console/dialogs";
 import { type Dropped, fromDrop, fromInput } from "@/console/dropped";
@@ -128,8 +128,8 @@ export class DatasetFiles {
     const parts = this.folder ? this.folder.split("/") : [];
     const links = parts.map((part, at) =>
       at === parts.length - 1
-        ? h("span", { "aria-current": "location" }, h("bdi", {}, part))
-        : h("a", { href: `#/${parts.slice(0, at + 1).map(encodeURIComponent).join("/")}` }, h("bdi", {}, part)),
+        ? h("span", { "aria-current": "location" }, h("bdi", {}, visibly(part)))
+        : h("a", { href: `#/${parts.slice(0, at + 1).map(encodeURIComponent).join("/")}` }, h("bdi", {}, visibly(part))),
     );
     const top = parts.length ? h("a", { href: "#/" }, this.data.name) : null;
     const nav = need<HTMLElement>(this.root, "[data-crumbs]");
@@ -138,7 +138,8 @@ export class DatasetFiles {
   }
 
   private row(entry: Entry): HTMLElement {
-    const name = h("bdi", {}, entry.name);
+    const shown = visibly(entry.name);
+    const name = h("bdi", {}, shown);
     const changed = new Date(entry.modified_at);
     const what = {
       folder: () => h("a", { href: `#/${entry.path.split("/").map(encodeURIComponent).join("/")}` }, icon("folder"), name),
@@ -154,8 +155,8 @@ export class DatasetFiles {
       h(
         "td",
         { class: "num nowrap" },
-        entry.kind === "folder" && h("a", { class: "button quiet small icon-only", href: `${entry.url}?zip=1`, download: `${entry.name}.zip`, title: `Download ${entry.name} as a zip`, "aria-label": `Download ${entry.name} as a zip` }, icon("download")),
-        !this.data.fixed && h("button", { class: "button quiet small icon-only", type: "button", title: `Delete ${entry.name}`, "aria-label": `Delete ${entry.name}`, onclick: () => void this.remove(entry) }, icon("trash")),
+        entry.kind === "folder" && h("a", { class: "button quiet small icon-only", href: `${entry.url}?zip=1`, download: `${entry.name}.zip`, title: `Download ${shown} as a zip`, "aria-label": `Download ${shown} as a zip` }, icon("download")),
+        !this.data.fixed && h("button", { class: "button quiet small icon-only", type: "button", title: `Delete ${shown}`, "aria-label": `Delete ${shown}`, onclick: () => void this.remove(entry) }, icon("trash")),
       ),
     );
   }

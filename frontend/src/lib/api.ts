@@ -47,6 +47,8 @@ export function send(method: string, address: string, body: unknown): Promise<un
 }
 
 async function problem(response: Response): Promise<ApiError> {
+  // The API speaks of tokens there, to programs.
+  if (response.status === 401) return new ApiError(sentenceFor(401), 401);
   const fields: Record<string, string[]> = {};
   let message = "";
   try {

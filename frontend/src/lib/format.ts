@@ -9,6 +9,19 @@ export function bytes(count: number): string {
   return `${(mb / 1024).toFixed(1).replace(/\.0$/, "")} GB`;
 }
 
+// eslint-disable-next-line no-control-regex -- they are what this is about
+const UNSEEN = /[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+
+/** A name as it is shown: what a page would not show, or would turn the letters around it by, is seen
+    ("two␊lines", "may\\u202egpj.exe"). The same as visibly() in jobs/templatetags/rcluster.py. */
+export function visibly(name: string): string {
+  return name.replace(UNSEEN, (char) => {
+    const code = char.charCodeAt(0);
+    if (code < 32) return String.fromCharCode(0x2400 + code);
+    return code === 127 ? "\u2421" : `\\u${code.toString(16).padStart(4, "0")}`;
+  });
+}
+
 /** 45 s, 5 min, 1 h 30 min, 2 d 4 h */
 export function duration(seconds: number): string {
   let rest = Math.max(0, Math.round(seconds));

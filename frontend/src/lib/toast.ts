@@ -4,6 +4,8 @@ import { h, icon, need } from "@/lib/dom";
 
 interface Options {
   bad?: boolean;
+  /** what somebody typed, with its lines */
+  quote?: string;
   action?: { label: string; run: () => void };
   /** ms without pointer or focus on it; an error stays until it is dismissed */
   lasts?: number;
@@ -24,7 +26,7 @@ export function toast(message: string, options: Options = {}): () => void {
   const box = h(
     "div",
     { class: options.bad ? "toast bad" : "toast", role: options.bad ? "alert" : null },
-    h("span", { class: "grow" }, message),
+    h("div", { class: "grow" }, message, options.quote !== undefined && h("pre", { tabindex: 0, role: "region", "aria-label": "What was typed" }, options.quote)),
     action && h("button", { class: "button small", type: "button", onclick: () => { acted = true; close(); action.run(); } }, action.label),
     h("button", { class: "button quiet small icon-only", type: "button", "aria-label": "Dismiss", onclick: close }, icon("close")),
   );

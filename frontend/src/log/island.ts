@@ -80,7 +80,7 @@ export class LogIsland {
     );
     this.rows.view.remade = (row) => { highlight(row, this.words); };
     const { task } = watcher;
-    if (task) this.rows.view.sources = (text) => sourcesIn(text, this.log?.script ?? "").map((source) => ({ source, href: `${task}?${query(source)}` }));
+    if (task) this.rows.view.sources = (text, before) => sourcesIn(text, this.log?.script ?? "", before).map((source) => ({ source, href: `${task}?${query(source)}` }));
     this.tools();
     this.scroller.addEventListener("scroll", () => { this.scrolled(); }, { passive: true });
     this.scroller.addEventListener("keydown", (event) => { this.pressed(event); });

@@ -2,7 +2,7 @@
     others are empty boxes of the same height. Blocks come and go at both ends. */
 
 import { h } from "@/lib/dom";
-import { kindOf, type Span } from "@/log/lines";
+import { kindOf, plainText, type Span } from "@/log/lines";
 import type { Row } from "@/log/rows";
 import type { Source } from "@/log/sources";
 
@@ -27,8 +27,8 @@ export class LogView {
   rows = 0;
   /** told of the element of the row that was found, each time that it is made anew */
   remade: ((row: HTMLElement) => void) | null = null;
-  /** the places in scripts that a line names, and the links to them */
-  sources: ((text: string) => { source: Source; href: string }[]) | null = null;
+  /** the places in scripts that a line names, given the two before it, and the links to them */
+  sources: ((text: string, before: string[]) => { source: Source; href: string }[]) | null = null;
 
   constructor(
     private readonly scroller: HTMLElement,
@@ -259,37 +259,39 @@ export class LogView {
       number += lines(block.rows.slice(0, from)) - (this.blocks[0]?.rows[0]?.piece ? 0 : 1);
     }
     const fresh = document.createDocumentFragment();
+    let before = [...(this.blocks[this.blocks.indexOf(block) - 1]?.rows.slice(-2) ?? []), ...block.rows.slice(Math.max(0, from - 2), from)].slice(-2);
     for (const row of block.rows.slice(from)) {
       if (!row.piece && number !== null) number += 1;
-      fresh.append(this.element(row, row.piece ? null : number));
+      fresh.append(this.element(row, row.piece ? null : number, before));
+      before = [...before.slice(-1), row];
     }
     block.element.append(fresh);
     const found = block.element.querySelector<HTMLElement>(".found");
     if (found) this.remade?.(found);
   }
 
-  private element(row: Row, number: number | null): HTMLElement {
+  private element(row: Row, number: number | null, before: readonly Row[]): HTMLElement {
     const mark = this.marked?.offset === row.offset ? this.marked.kind : "";
     const classes = ["ln", row.piece ? "piece" : kindOf(row.line), mark].filter(Boolean).join(" ");
     const label = number === null
       ? h("span", { class: "no", "aria-hidden": "true" })
       : h("a", { class: "no", href: this.link(number), "data-n": number, "aria-label": `Line ${number}`, tabindex: -1 });
-    return h("div", { class: classes, id: number === null ? null : `L${number}`, "data-offset": row.offset }, label, this.text(row));
+    return h("div", { class: classes, id: number === null ? null : `L${number}`, "data-offset": row.offset }, label, this.text(row, before));
   }
 
-  private text(row: Row): HTMLElement {
+  private text(row: Row, before: readonly Row[]): HTMLElement {
     const place = h("span", { class: "tx" });
     if (typeof row.line !== "string") for (const span of row.line) place.append(styled(span));
     else if (CAP_MARK.test(row.line)) {
       place.classList.add("cap");
       place.append(row.line);
-    } else this.linked(place, row.line);
+    } else this.linked(place, row.line, before.map((each) => plainText(each.line)));
     return place;
   }
 
-  private linked(place: HTMLElement, line: string): void {
+  private linked(place: HTMLElement, line: string, before: string[]): void {
     let done = 0;
-    for (const { source, href } of this.sources?.(line) ?? []) {
+    for (const { source, href } of this.sources?.(line, before) ?? []) {
       const { at, length, file } = source;
       const title = source.line === null ? `Look for it in ${file}` : `Line ${source.line} of ${file}`;
       place.append(line.slice(done, at), h("a", { class: "source", href, title, "data-source": file, "data-line": source.line, "data-call": source.call || null }, line.slice(at, at + length)));
