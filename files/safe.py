@@ -24,11 +24,13 @@ from typing import BinaryIO
 from files.conditions import Condition
 from files.entries import Entry as Entry
 from files.entries import entry_of
+from files.paths import MAX_PATH as MAX_PATH
+from files.paths import UnsafePath as UnsafePath
+from files.paths import components as components
 from files.removal import TEMPORARY, remove_tree
 from files.renaming import rename_new
+from files.walking import open_below
 
-MAX_PATH = 4000
-"""Bytes of a relative path; the kernel's own limit is 4096."""
 MAX_ENTRIES = 10_000
 """Entries of one folder that entries() reads unless told otherwise."""
 
@@ -40,13 +42,6 @@ _FILE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE
 
 
-class UnsafePath(ValueError):
-    """The path leads, or might lead, outside, or to something that is no file or folder of ours.
-
-    `str(error)` is a sentence for people.
-    """
-
-
 class FileTooLarge(Exception):
     """More bytes than the limit. Nothing was kept. `str(error)` is a sentence for people."""
 
@@ -55,33 +50,9 @@ class FileTooLarge(Exception):
         self.limit = limit
 
 
-def components(relative: str) -> list[str]:
-    """The names along a relative path; [] for "". Raises UnsafePath if it must not be used."""
-    if relative == "":
-        return []
-    if "\0" in relative:
-        raise UnsafePath("A path must not hold a NUL character.")
-    if relative.startswith("/"):
-        raise UnsafePath("Give a path relative to the folder, without a leading slash.")
-    try:
-        length = len(relative.encode())
-    except UnicodeEncodeError:
-        raise UnsafePath("A path must be valid Unicode.") from None
-    if length > MAX_PATH:
-        raise UnsafePath("The path is too long.")
-    parts = relative.split("/")
-    for part in parts:
-        if part == "":
-            raise UnsafePath("The path has an empty name in it: write one slash between names.")
-        if part in (".", ".."):
-            raise UnsafePath(f'"{part}" is not allowed in a path.')
-        if len(part.encode()) > 255:
-            raise UnsafePath("A name in the path is longer than 255 bytes.")
-    return parts
-
-
 class SafeFolder:
-    """A folder whose own path is ours and everything below it may be hostile.
+    """A folder whose own path is ours and everything below it may be hostile. With `root` the path
+    is ours only as far as that: below it, too, no link is followed.
 
     Paths are relative, with "/" between names; "" is the folder itself. Every method raises
     UnsafePath for a path that must not be used or leads over a link, FileNotFoundError for one
@@ -89,8 +60,9 @@ class SafeFolder:
     What a process of root makes belongs to the owner of the folder.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, root: Path | None = None) -> None:
         self.path = path
+        self._root = root or path
 
     def open_fd(self, relative: str, flags: int) -> int:
         """A descriptor of the regular file, for the caller to close. O_CREAT makes no folders."""
@@ -264,7 +236,7 @@ class SafeFolder:
     ) -> Iterator[int]:
         """A handle on the folder at `parts`, reached without following a link."""
         last = len(parts)
-        fd = os.open(self.path, _FOLDER if last else flags)
+        fd = self._open(_FOLDER if last else flags)
         try:
             for number, part in enumerate(parts, 1):
                 wanted = flags if number == last else _FOLDER
@@ -281,6 +253,16 @@ class SafeFolder:
             yield fd
         finally:
             os.close(fd)
+
+    def _open(self, flags: int) -> int:
+        if self._root == self.path:
+            return os.open(self.path, flags)
+        try:
+            return open_below(self._root, self.path.relative_to(self._root).parts, flags)
+        except NotADirectoryError:
+            raise UnsafePath(
+                "There is a link on the way to this folder: links are not followed."
+            ) from None
 
     def _make(self, folder: int, name: str) -> int:
         with contextlib.suppress(FileExistsError):
