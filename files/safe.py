@@ -29,6 +29,7 @@ from files.paths import UnsafePath as UnsafePath
 from files.paths import components as components
 from files.removal import TEMPORARY, remove_tree
 from files.renaming import rename_new
+from files.sparse import Piece, write_all
 from files.walking import open_below
 
 MAX_ENTRIES = 10_000
@@ -98,14 +99,14 @@ class SafeFolder:
             raise FileTooLarge(limit)
         return content
 
-    def write(self, relative: str, chunks: Iterable[bytes], *, limit: int) -> int:
+    def write(self, relative: str, chunks: Iterable[Piece], *, limit: int) -> int:
         """Put the bytes under the name; returns how many. See put()."""
         return self.put(relative, chunks, limit=limit).st_size
 
     def put(
         self,
         relative: str,
-        chunks: Iterable[bytes],
+        chunks: Iterable[Piece],
         *,
         limit: int,
         condition: Condition | None = None,
@@ -126,7 +127,8 @@ class SafeFolder:
             fd = os.open(temporary, _NEW, 0o600, dir_fd=folder)
             try:
                 try:
-                    _pour(chunks, fd, limit)
+                    if not write_all(fd, chunks, limit):
+                        raise FileTooLarge(limit)
                     os.fchmod(fd, mode)
                     self._own(fd)
                     os.fsync(fd)
@@ -356,16 +358,3 @@ def _size(folder: int, name: str) -> int:
         return os.stat(name, dir_fd=folder, follow_symlinks=False).st_size
     except FileNotFoundError:
         return 0
-
-
-def _pour(chunks: Iterable[bytes], fd: int, limit: int) -> int:
-    """Write all chunks; stops with FileTooLarge before writing a byte beyond the limit."""
-    size = 0
-    for chunk in chunks:
-        size += len(chunk)
-        if size > limit:
-            raise FileTooLarge(limit)
-        view = memoryview(chunk)
-        while view:
-            view = view[os.write(fd, view) :]
-    return size

@@ -16,7 +16,7 @@ from files import datasets as folders
 from files import upkeep
 from files.datasets import NotRegistrable
 from files.models import Dataset
-from files.safe import UnsafePath
+from files.safe import SafeFolder, UnsafePath
 from files.storage import StorageAway
 from tests.conftest import mark_storage
 from tests.factories import make_user
@@ -202,6 +202,8 @@ def test_what_lies_deep_counts_and_costs_no_handles(root: Path) -> None:
         found = folders.measure("data/rivers", seconds=60, most=10_000)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        # Too deep for what clears away after tests.
+        SafeFolder(root / "data/rivers").remove("d")
     assert (found.size, found.files, found.in_part) == (11_500, 3, False)
 
 
