@@ -132,6 +132,7 @@ class FilesView(ApiView):
                     path,
                     top=top.replace("/", "_"),
                     only=self.request.query_params.getlist("only"),
+                    person=self.user.pk,
                 )
             entries = shelf.folder.entries(path, limit=MAX_ENTRIES + 1)
         return Response(
