@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from files.removal import TEMPORARY
+
 MAX_PATH = 4000
 """Bytes of a relative path; the kernel's own limit is 4096."""
 
@@ -11,6 +13,16 @@ class UnsafePath(ValueError):
 
     `str(error)` is a sentence for people.
     """
+
+
+def new_components(relative: str) -> list[str]:
+    """components() of what is to be made. Raises UnsafePath also for names that listings leave out."""
+    parts = components(relative)
+    if any(part.startswith(TEMPORARY) for part in parts):
+        raise UnsafePath(
+            f"Names that begin with {TEMPORARY} are the portal's own: choose another one."
+        )
+    return parts
 
 
 def components(relative: str) -> list[str]:

@@ -21,15 +21,17 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from files.conditions import Condition
+from files.conditions import Changed, Condition
 from files.entries import Entry as Entry
 from files.entries import entry_of
 from files.paths import MAX_PATH as MAX_PATH
 from files.paths import UnsafePath as UnsafePath
 from files.paths import components as components
+from files.paths import new_components
 from files.removal import TEMPORARY, remove_tree
 from files.renaming import rename_new
 from files.sparse import Piece, write_all
+from files.unmodified import changed_since
 from files.walking import open_below
 
 MAX_ENTRIES = 10_000
@@ -67,7 +69,7 @@ class SafeFolder:
 
     def open_fd(self, relative: str, flags: int) -> int:
         """A descriptor of the regular file, for the caller to close. O_CREAT makes no folders."""
-        *above, name = self._at_least_one(relative)
+        *above, name = self._at_least_one(relative, new=bool(flags & os.O_CREAT))
         truncate = bool(flags & os.O_TRUNC)
         with self._folder(above) as folder:
             try:
@@ -120,7 +122,7 @@ class SafeFolder:
         one gets through (on network storage that has no locks of folders, nearly always). `grows` is
         told by how many bytes the folder grows when all have arrived, and may raise instead.
         """
-        *above, name = self._at_least_one(relative)
+        *above, name = self._at_least_one(relative, new=True)
         with self._folder(above, make=True) as folder:
             mode = self._replaceable(folder, name, condition)
             temporary = TEMPORARY + secrets.token_hex(8)
@@ -135,10 +137,11 @@ class SafeFolder:
                     written = os.fstat(fd)
                 finally:
                     os.close(fd)
-                if grows is not None:
-                    grows(written.st_size - _size(folder, name))
                 with self._one_writer():
                     self._replaceable(folder, name, condition)
+                    if grows is not None:
+                        # In here, or two that replace the same file would both take its bytes off.
+                        grows(written.st_size - _size(folder, name))
                     os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
             except BaseException:
                 with contextlib.suppress(FileNotFoundError):
@@ -180,17 +183,36 @@ class SafeFolder:
 
     def make_folder(self, relative: str) -> None:
         """Make the folder and those above it; one that exists already is fine."""
-        with self._folder(self._at_least_one(relative), make=True):
+        with self._folder(self._at_least_one(relative, new=True), make=True):
             pass
 
-    def remove(self, relative: str) -> None:
+    def remove(
+        self,
+        relative: str,
+        *,
+        condition: Condition | None = None,
+        since: int | None = None,
+        seconds: float | None = None,
+    ) -> str:
         """Remove the file, the link itself, or the folder with all that it holds.
 
-        Raises OSError (ENOTEMPTY) when a running script keeps writing into it.
+        Raises OSError (ENOTEMPTY) when a running script keeps writing into it, and Changed, or what
+        the condition raises, if it, or anything below it, was written after the second `since`.
+        Returns ""; or, if `seconds` were too few, the path of the hidden folder that is left.
         """
         *above, name = self._at_least_one(relative)
         with self._folder(above) as folder:
-            remove_tree(folder, name)
+            if since is not None and changed_since(folder, name, since):
+                raise Changed(f"{name} was changed meanwhile: it is kept.")
+            if condition is not None:
+                with self._one_writer():
+                    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                    condition(found)
+                    if not stat.S_ISDIR(found.st_mode):
+                        os.unlink(name, dir_fd=folder)
+                        return ""
+            left = remove_tree(folder, name, seconds=seconds)
+        return "/".join([*above, left]) if left else ""
 
     def move(
         self, source: str, target: str, *, to: SafeFolder | None = None, replace: bool = False
@@ -201,7 +223,7 @@ class SafeFolder:
         with `replace` only if that is not a file, or the source isn't.
         """
         *source_above, source_name = self._at_least_one(source)
-        *target_above, target_name = self._at_least_one(target)
+        *target_above, target_name = self._at_least_one(target, new=True)
         # Before folders are made for it: one into itself, and what isn't there.
         if (to is None or to.path == self.path) and f"{target}/".startswith(f"{source}/"):
             if source == target:
@@ -345,8 +367,8 @@ class SafeFolder:
         return Entry(entry.name, entry.path, "other", 0, entry.modified_at)
 
     @staticmethod
-    def _at_least_one(relative: str) -> list[str]:
-        parts = components(relative)
+    def _at_least_one(relative: str, *, new: bool = False) -> list[str]:
+        parts = new_components(relative) if new else components(relative)
         if not parts:
             raise UnsafePath("Name a file or folder.")
         return parts

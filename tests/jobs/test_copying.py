@@ -12,7 +12,7 @@ from files import storage
 from files.safe import SafeFolder
 from jobs import measuring, services, space
 from jobs.models import Task, TaskCopy, UserLimits
-from jobs.services import copying, quota
+from jobs.services import copying, quota, tasks
 from tests.conftest import mark_storage
 from tests.factories import make_environment, make_task, make_user
 
@@ -78,7 +78,7 @@ def test_of_copies_at_the_same_time_none_stays_that_is_too_much(
     later(monkeypatch)
     (code(task) / "data").write_bytes(b"x" * 300)
     UserLimits.objects.create(user=task.owner, max_storage=500)
-    real = copying.make_folders
+    real = tasks.make_folders
 
     def meanwhile(new: Task) -> None:
         real(new)
