@@ -13,10 +13,14 @@ import asyncio
 import io
 import os
 import re
+import sys
+import threading
+import time
+import weakref
 import zipfile
-from collections.abc import AsyncIterator, Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import PurePosixPath
 
@@ -30,6 +34,13 @@ CHUNK = 512 * 1024
 """bytes read from a file at a time"""
 MAX_FILES = 200_000
 """A zip's table of contents is kept until its end: about 1 kB a file."""
+MAX_NAMES = 32 * 1024**2
+"""bytes in memory of all names of one zip: a path may be 4,000 long"""
+GATHER, GATHER_SECONDS = 256 * 1024, 0.02
+"""bytes, and seconds, of one turn in a thread: many small files take few turns, a large one does not
+hold a thread for long"""
+AT_ONCE = 2
+"""zips of one person that are being made"""
 NAMED = 1000
 """entries left out that are named; of the rest only the number is said"""
 LEFT_OUT = "left out of this zip.txt"
@@ -40,25 +51,37 @@ _PACKED = re.compile(
     re.IGNORECASE,
 )
 _threads = ThreadPoolExecutor(4, thread_name_prefix="zips")
+_under_way: Counter[int] = Counter()
+_counting = threading.Lock()
+
+
+class TooManyZips(Exception):
+    """The person has as many under way as one may. `str(error)` is a sentence for people."""
 
 
 class _Pipe(io.RawIOBase):
     """Takes what the zip's writer writes until drain() hands it on."""
 
     def __init__(self) -> None:
-        self._waiting: list[bytes] = []
+        self._waiting = bytearray()
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]
-        self._waiting.append(bytes(data))
+        self._waiting += data
         return len(data)
 
     def drain(self) -> bytes:
-        data = b"".join(self._waiting)
+        data = bytes(self._waiting)
         self._waiting.clear()
         return data
+
+    def drained(self) -> Iterator[bytes]:
+        """All of it in pieces."""
+        for at in range(0, len(self._waiting), CHUNK):
+            yield bytes(self._waiting[at : at + CHUNK])
+        self._waiting.clear()
 
 
 class _LeftOut:
@@ -82,7 +105,7 @@ class _LeftOut:
 
 def zipped(
     folder: SafeFolder, path: str, *, top: str, only: Collection[str] = ()
-) -> Iterator[bytes]:
+) -> Generator[bytes]:
     """The bytes of a zip of the folder at `path`, which lies in it under the name `top`.
 
     `only`: names in that folder, if not all are wanted. What is being written meanwhile is in it as
@@ -93,13 +116,16 @@ def zipped(
     return _zip(folder, path, top, frozenset(only))
 
 
-def _zip(folder: SafeFolder, path: str, top: str, only: frozenset[str]) -> Iterator[bytes]:
+def _zip(folder: SafeFolder, path: str, top: str, only: frozenset[str]) -> Generator[bytes]:
     pipe = _Pipe()
     left_out = _LeftOut()
+    room = MAX_NAMES
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for entry, name in _walk(folder, path, top, only, left_out):
-            if len(archive.filelist) >= MAX_FILES:
-                left_out.add(name, f"only {MAX_FILES} files fit into one zip; take folders of it")
+            room -= sys.getsizeof(name)
+            if len(archive.filelist) >= MAX_FILES or room < 0:
+                most = f"{MAX_FILES} files" if room >= 0 else f"{MAX_NAMES} bytes of names"
+                left_out.add(name, f"only {most} fit into one zip; take folders of it")
                 break
             try:
                 yield from _added(archive, pipe, folder, entry, name)
@@ -107,10 +133,12 @@ def _zip(folder: SafeFolder, path: str, top: str, only: frozenset[str]) -> Itera
                 left_out.add(name, "it went away meanwhile")
             except (OSError, UnsafePath) as error:
                 left_out.add(name, getattr(error, "strerror", None) or str(error))
+            # A folder, too, or the pipe would keep all of them.
+            yield pipe.drain()
         if told := left_out.text():
             archive.writestr(f"{top}/{LEFT_OUT}", told)
         yield pipe.drain()
-    yield pipe.drain()
+    yield from pipe.drained()
 
 
 def _walk(
@@ -171,38 +199,86 @@ def _dos(moment: datetime) -> tuple[int, int, int, int, int, int]:
     return (year, moment.month, moment.day, moment.hour, moment.minute, moment.second)
 
 
+class _ZipResponse(StreamingHttpResponse):
+    over: Callable[[], object] | None = None
+
+    def close(self) -> None:
+        super().close()
+        if self.over is not None:
+            self.over()
+
+
 def respond(
-    request: HttpRequest, folder: SafeFolder, path: str, *, top: str, only: Collection[str] = ()
+    request: HttpRequest,
+    folder: SafeFolder,
+    path: str,
+    *,
+    top: str,
+    only: Collection[str] = (),
+    person: int,
 ) -> HttpResponseBase:
-    """The zip as a download of unknown length. Raises as zipped() does."""
+    """The zip as a download of unknown length, for the person with this key. Raises TooManyZips, and
+    as zipped() does."""
     chunks = zipped(folder, path, top=top, only=only)
     response: HttpResponseBase
     if request.method == "HEAD":
         response = HttpResponse()
     else:
+        _begin(person)
         body = _in_threads(chunks) if isinstance(request, ASGIRequest) else chunks
-        response = StreamingHttpResponse(body)
+        response = _ZipResponse(body)
+        # Once, and also for one that nobody came to read.
+        response.over = weakref.finalize(response, _end, person)
     response["Content-Type"] = "application/zip"
     response["Cache-Control"] = "private, no-store"
     contain(response, f"{top}.zip", inline=False)
     return response
 
 
-async def _in_threads(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+def _begin(person: int) -> None:
+    with _counting:
+        if _under_way[person] >= AT_ONCE:
+            raise TooManyZips(
+                f"{AT_ONCE} zips are being made for you already: wait until one of them is here, or "
+                "stop it, then try again."
+            )
+        _under_way[person] += 1
+
+
+def _end(person: int) -> None:
+    with _counting:
+        _under_way[person] -= 1
+        if not _under_way[person]:
+            del _under_way[person]
+
+
+async def _in_threads(chunks: Generator[bytes]) -> AsyncIterator[bytes]:
     """Under ASGI Django would read a plain iterator to its end before sending a byte."""
-    loop = asyncio.get_running_loop()
-    step = None
+    step: Future[bytes | None] | None = None
     try:
         while True:
-            step = loop.run_in_executor(_threads, next, chunks, None)
-            data = await step
+            step = _threads.submit(_gathered, chunks)
+            data = await asyncio.wrap_future(step)
             if data is None:
                 break
             if data:
                 yield data
     finally:
         # A reader that went away must not leave files open; a step that still runs ends first.
-        if step is not None and not step.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.shield(step)
-        chunks.close()  # type: ignore[attr-defined] # a generator
+        if step is None:
+            chunks.close()
+        else:
+            step.add_done_callback(lambda _: chunks.close())
+
+
+def _gathered(chunks: Iterator[bytes]) -> bytes | None:
+    """What comes within one turn; None: that was all."""
+    until = time.monotonic() + GATHER_SECONDS
+    parts: list[bytes] = []
+    size = 0
+    for data in chunks:
+        parts.append(data)
+        size += len(data)
+        if size >= GATHER or time.monotonic() > until:
+            break
+    return b"".join(parts) if parts else None

@@ -18,6 +18,7 @@ from files import storage
 from files.models import Dataset
 from files.removal import TEMPORARY, remove_tree
 from files.safe import SafeFolder, UnsafePath, components
+from files.walking import open_below, walk
 
 TOP = "data"
 OURS = frozenset({"working_dir", "runs", "bin"})
@@ -26,8 +27,6 @@ GONE = f"{TEMPORARY}gone-"
 """how the folder of a Dataset is called from the moment that its row is no more"""
 LONGEST_PATH = 500
 """characters of one that was registered, as Dataset.path keeps them"""
-MAX_DEPTH = 200
-"""levels that are measured, each of which keeps a file open"""
 
 _PATH = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -52,7 +51,8 @@ def path_of(dataset: Dataset) -> str:
 
 
 def folder_of(dataset: Dataset) -> SafeFolder:
-    return SafeFolder(storage.storage_root() / path_of(dataset))
+    root = storage.storage_root()
+    return SafeFolder(root / path_of(dataset), root=root)
 
 
 def make_folder(name: str) -> None:
@@ -127,13 +127,8 @@ def registrable(path: str, others: Iterable[Dataset]) -> str:
 @contextlib.contextmanager
 def _opened(path: str, flags: int) -> Iterator[int]:
     """A handle on a folder below the storage. A link on the way is NotADirectoryError."""
-    parts = components(path)
-    fd = os.open(storage.storage_root(), _PATH & ~os.O_NOFOLLOW)
+    fd = open_below(storage.storage_root(), components(path), flags)
     try:
-        for number, part in enumerate(parts, 1):
-            below = os.open(part, flags if number == len(parts) else _PATH, dir_fd=fd)
-            os.close(fd)
-            fd = below
         yield fd
     finally:
         os.close(fd)
@@ -147,9 +142,13 @@ def measure(path: str, *, seconds: float, most: int) -> Measured:
     and entries. What goes or can't be read meanwhile is left out. Raises OSError if the folder
     itself can't be read."""
     count = _Count(time.monotonic() + seconds, most)
-    with _opened(path, _LIST) as fd:
-        count.folder(fd)
+    with _opened(path, _LIST) as fd, contextlib.suppress(_Enough):
+        walk(fd, count.folder, count.missed)
     return Measured(count.size, count.files, count.in_part)
+
+
+class _Enough(Exception):
+    """The time is over, or the number of entries."""
 
 
 class _Count:
@@ -161,33 +160,30 @@ class _Count:
         self._left = left
         self._linked: set[tuple[int, int]] = set()
 
-    def folder(self, fd: int, depth: int = 1) -> None:
+    def folder(self, fd: int) -> list[str]:
+        """Count the files in it; returns the names of its folders. Raises _Enough."""
+        below: list[str] = []
         with os.scandir(fd) as entries:
             for entry in entries:
                 self._left -= 1
                 if self._left < 0 or time.monotonic() > self._deadline:
                     self.in_part = True
-                    return
+                    raise _Enough
                 try:
                     found = entry.stat(follow_symlinks=False)
-                    if stat.S_ISDIR(found.st_mode):
-                        self._below(fd, entry.name, depth)
-                    elif stat.S_ISREG(found.st_mode):
-                        self._file(found)
-                except FileNotFoundError:
+                except OSError as error:
+                    self.missed(error)
                     continue
-                except (PermissionError, NotADirectoryError):
-                    self.in_part = True
+                if stat.S_ISDIR(found.st_mode):
+                    below.append(entry.name)
+                elif stat.S_ISREG(found.st_mode):
+                    self._file(found)
+        return below
 
-    def _below(self, fd: int, name: str, depth: int) -> None:
-        if depth >= MAX_DEPTH:
+    def missed(self, error: OSError) -> None:
+        """What went meanwhile is not missed; what can't be read is."""
+        if not isinstance(error, FileNotFoundError):
             self.in_part = True
-            return
-        below = os.open(name, _LIST, dir_fd=fd)
-        try:
-            self.folder(below, depth + 1)
-        finally:
-            os.close(below)
 
     def _file(self, found: os.stat_result) -> None:
         if found.st_nlink > 1:

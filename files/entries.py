@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from files.conditions import etag_of
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -24,6 +26,8 @@ class Entry:
     """bytes; 0 for folders"""
     modified_at: datetime
     """UTC"""
+    etag: str | None = None
+    """of a file"""
 
 
 def _when(seconds: float) -> datetime:
@@ -42,4 +46,5 @@ def entry_of(name: str, path: str, found: os.stat_result) -> Entry:
     elif stat.S_ISDIR(found.st_mode):
         kind = "folder"
     size = found.st_size if kind == "file" else 0
-    return Entry(name, path, kind, size, _when(found.st_mtime))
+    etag = etag_of(found) if kind == "file" else None
+    return Entry(name, path, kind, size, _when(found.st_mtime), etag)

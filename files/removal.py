@@ -7,6 +7,7 @@ import errno
 import os
 import secrets
 import stat
+import time
 from pathlib import Path
 
 TEMPORARY = ".rcluster-"
@@ -17,23 +18,31 @@ _LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TRIES = 10
 
 
-def remove_tree(parent: int, name: str) -> None:
+class _OutOfTime(Exception):
+    pass
+
+
+def remove_tree(parent: int, name: str, *, seconds: float | None = None) -> str:
     """Remove `name` in the open folder `parent`: a file, a link itself, or a folder and all below.
 
     A folder first gets a hidden name, so that it is gone for everybody at once. Folders in it are
     then moved up beside each other and emptied one at a time: two open handles and no recursion
     at any depth. No link is followed. Raises OSError (ENOTEMPTY) if something keeps writing there.
+
+    Returns "" when all is gone; after so many seconds the hidden name of what is left, to be
+    removed later.
     """
+    until = None if seconds is None else time.monotonic() + seconds
     if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
         os.unlink(name, dir_fd=parent)
-        return
+        return ""
     hidden = _hide(parent, name, parent)
     top = os.open(hidden, _LIST, dir_fd=parent)
     try:
         for _ in range(_TRIES):
-            pending = _strip(top, top)
+            pending = _strip(top, top, until)
             while pending:
-                _dismantle(top, pending.pop(), pending)
+                _dismantle(top, pending.pop(), pending, until)
             with contextlib.suppress(FileNotFoundError):
                 try:
                     os.rmdir(hidden, dir_fd=parent)
@@ -41,13 +50,15 @@ def remove_tree(parent: int, name: str) -> None:
                     if error.errno != errno.ENOTEMPTY:
                         raise
                     continue
-            return
+            return ""
         raise OSError(errno.ENOTEMPTY, "Something still writes into the folder", name)
+    except _OutOfTime:
+        return hidden
     finally:
         os.close(top)
 
 
-def _dismantle(top: int, name: str, pending: list[str]) -> None:
+def _dismantle(top: int, name: str, pending: list[str], until: float | None) -> None:
     """Empty and remove a folder directly in `top`; folders in it join `pending`."""
     try:
         _unlock(top, name)
@@ -58,7 +69,7 @@ def _dismantle(top: int, name: str, pending: list[str]) -> None:
         os.unlink(name, dir_fd=top)
         return
     try:
-        pending.extend(_strip(fd, top))
+        pending.extend(_strip(fd, top, until))
     finally:
         os.close(fd)
     try:
@@ -71,11 +82,13 @@ def _dismantle(top: int, name: str, pending: list[str]) -> None:
         # Something was added meanwhile: the caller's next try finds it.
 
 
-def _strip(folder: int, top: int) -> list[str]:
+def _strip(folder: int, top: int, until: float | None) -> list[str]:
     """Remove the files in `folder`, move its folders up into `top`; returns their names there."""
     moved = []
     with os.scandir(folder) as entries:
         for entry in entries:
+            if until is not None and time.monotonic() > until:
+                raise _OutOfTime
             with contextlib.suppress(FileNotFoundError):
                 if not entry.is_dir(follow_symlinks=False):
                     os.unlink(entry.name, dir_fd=folder)

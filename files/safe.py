@@ -21,14 +21,19 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from files.conditions import Condition
+from files.conditions import Changed, Condition
 from files.entries import Entry as Entry
 from files.entries import entry_of
+from files.paths import MAX_PATH as MAX_PATH
+from files.paths import UnsafePath as UnsafePath
+from files.paths import components as components
+from files.paths import new_components
 from files.removal import TEMPORARY, remove_tree
 from files.renaming import rename_new
+from files.sparse import Piece, write_all
+from files.unmodified import changed_since
+from files.walking import open_below
 
-MAX_PATH = 4000
-"""Bytes of a relative path; the kernel's own limit is 4096."""
 MAX_ENTRIES = 10_000
 """Entries of one folder that entries() reads unless told otherwise."""
 
@@ -40,13 +45,6 @@ _FILE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE
 
 
-class UnsafePath(ValueError):
-    """The path leads, or might lead, outside, or to something that is no file or folder of ours.
-
-    `str(error)` is a sentence for people.
-    """
-
-
 class FileTooLarge(Exception):
     """More bytes than the limit. Nothing was kept. `str(error)` is a sentence for people."""
 
@@ -55,33 +53,9 @@ class FileTooLarge(Exception):
         self.limit = limit
 
 
-def components(relative: str) -> list[str]:
-    """The names along a relative path; [] for "". Raises UnsafePath if it must not be used."""
-    if relative == "":
-        return []
-    if "\0" in relative:
-        raise UnsafePath("A path must not hold a NUL character.")
-    if relative.startswith("/"):
-        raise UnsafePath("Give a path relative to the folder, without a leading slash.")
-    try:
-        length = len(relative.encode())
-    except UnicodeEncodeError:
-        raise UnsafePath("A path must be valid Unicode.") from None
-    if length > MAX_PATH:
-        raise UnsafePath("The path is too long.")
-    parts = relative.split("/")
-    for part in parts:
-        if part == "":
-            raise UnsafePath("The path has an empty name in it: write one slash between names.")
-        if part in (".", ".."):
-            raise UnsafePath(f'"{part}" is not allowed in a path.')
-        if len(part.encode()) > 255:
-            raise UnsafePath("A name in the path is longer than 255 bytes.")
-    return parts
-
-
 class SafeFolder:
-    """A folder whose own path is ours and everything below it may be hostile.
+    """A folder whose own path is ours and everything below it may be hostile. With `root` the path
+    is ours only as far as that: below it, too, no link is followed.
 
     Paths are relative, with "/" between names; "" is the folder itself. Every method raises
     UnsafePath for a path that must not be used or leads over a link, FileNotFoundError for one
@@ -89,12 +63,13 @@ class SafeFolder:
     What a process of root makes belongs to the owner of the folder.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, root: Path | None = None) -> None:
         self.path = path
+        self._root = root or path
 
     def open_fd(self, relative: str, flags: int) -> int:
         """A descriptor of the regular file, for the caller to close. O_CREAT makes no folders."""
-        *above, name = self._at_least_one(relative)
+        *above, name = self._at_least_one(relative, new=bool(flags & os.O_CREAT))
         truncate = bool(flags & os.O_TRUNC)
         with self._folder(above) as folder:
             try:
@@ -126,14 +101,14 @@ class SafeFolder:
             raise FileTooLarge(limit)
         return content
 
-    def write(self, relative: str, chunks: Iterable[bytes], *, limit: int) -> int:
+    def write(self, relative: str, chunks: Iterable[Piece], *, limit: int) -> int:
         """Put the bytes under the name; returns how many. See put()."""
         return self.put(relative, chunks, limit=limit).st_size
 
     def put(
         self,
         relative: str,
-        chunks: Iterable[bytes],
+        chunks: Iterable[Piece],
         *,
         limit: int,
         condition: Condition | None = None,
@@ -147,24 +122,26 @@ class SafeFolder:
         one gets through (on network storage that has no locks of folders, nearly always). `grows` is
         told by how many bytes the folder grows when all have arrived, and may raise instead.
         """
-        *above, name = self._at_least_one(relative)
+        *above, name = self._at_least_one(relative, new=True)
         with self._folder(above, make=True) as folder:
             mode = self._replaceable(folder, name, condition)
             temporary = TEMPORARY + secrets.token_hex(8)
             fd = os.open(temporary, _NEW, 0o600, dir_fd=folder)
             try:
                 try:
-                    _pour(chunks, fd, limit)
+                    if not write_all(fd, chunks, limit):
+                        raise FileTooLarge(limit)
                     os.fchmod(fd, mode)
                     self._own(fd)
                     os.fsync(fd)
                     written = os.fstat(fd)
                 finally:
                     os.close(fd)
-                if grows is not None:
-                    grows(written.st_size - _size(folder, name))
                 with self._one_writer():
                     self._replaceable(folder, name, condition)
+                    if grows is not None:
+                        # In here, or two that replace the same file would both take its bytes off.
+                        grows(written.st_size - _size(folder, name))
                     os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
             except BaseException:
                 with contextlib.suppress(FileNotFoundError):
@@ -206,17 +183,36 @@ class SafeFolder:
 
     def make_folder(self, relative: str) -> None:
         """Make the folder and those above it; one that exists already is fine."""
-        with self._folder(self._at_least_one(relative), make=True):
+        with self._folder(self._at_least_one(relative, new=True), make=True):
             pass
 
-    def remove(self, relative: str) -> None:
+    def remove(
+        self,
+        relative: str,
+        *,
+        condition: Condition | None = None,
+        since: int | None = None,
+        seconds: float | None = None,
+    ) -> str:
         """Remove the file, the link itself, or the folder with all that it holds.
 
-        Raises OSError (ENOTEMPTY) when a running script keeps writing into it.
+        Raises OSError (ENOTEMPTY) when a running script keeps writing into it, and Changed, or what
+        the condition raises, if it, or anything below it, was written after the second `since`.
+        Returns ""; or, if `seconds` were too few, the path of the hidden folder that is left.
         """
         *above, name = self._at_least_one(relative)
         with self._folder(above) as folder:
-            remove_tree(folder, name)
+            if since is not None and changed_since(folder, name, since):
+                raise Changed(f"{name} was changed meanwhile: it is kept.")
+            if condition is not None:
+                with self._one_writer():
+                    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                    condition(found)
+                    if not stat.S_ISDIR(found.st_mode):
+                        os.unlink(name, dir_fd=folder)
+                        return ""
+            left = remove_tree(folder, name, seconds=seconds)
+        return "/".join([*above, left]) if left else ""
 
     def move(
         self, source: str, target: str, *, to: SafeFolder | None = None, replace: bool = False
@@ -227,7 +223,7 @@ class SafeFolder:
         with `replace` only if that is not a file, or the source isn't.
         """
         *source_above, source_name = self._at_least_one(source)
-        *target_above, target_name = self._at_least_one(target)
+        *target_above, target_name = self._at_least_one(target, new=True)
         # Before folders are made for it: one into itself, and what isn't there.
         if (to is None or to.path == self.path) and f"{target}/".startswith(f"{source}/"):
             if source == target:
@@ -264,7 +260,7 @@ class SafeFolder:
     ) -> Iterator[int]:
         """A handle on the folder at `parts`, reached without following a link."""
         last = len(parts)
-        fd = os.open(self.path, _FOLDER if last else flags)
+        fd = self._open(_FOLDER if last else flags)
         try:
             for number, part in enumerate(parts, 1):
                 wanted = flags if number == last else _FOLDER
@@ -281,6 +277,16 @@ class SafeFolder:
             yield fd
         finally:
             os.close(fd)
+
+    def _open(self, flags: int) -> int:
+        if self._root == self.path:
+            return os.open(self.path, flags)
+        try:
+            return open_below(self._root, self.path.relative_to(self._root).parts, flags)
+        except NotADirectoryError:
+            raise UnsafePath(
+                "There is a link on the way to this folder: links are not followed."
+            ) from None
 
     def _make(self, folder: int, name: str) -> int:
         with contextlib.suppress(FileExistsError):
@@ -361,8 +367,8 @@ class SafeFolder:
         return Entry(entry.name, entry.path, "other", 0, entry.modified_at)
 
     @staticmethod
-    def _at_least_one(relative: str) -> list[str]:
-        parts = components(relative)
+    def _at_least_one(relative: str, *, new: bool = False) -> list[str]:
+        parts = new_components(relative) if new else components(relative)
         if not parts:
             raise UnsafePath("Name a file or folder.")
         return parts
@@ -374,16 +380,3 @@ def _size(folder: int, name: str) -> int:
         return os.stat(name, dir_fd=folder, follow_symlinks=False).st_size
     except FileNotFoundError:
         return 0
-
-
-def _pour(chunks: Iterable[bytes], fd: int, limit: int) -> int:
-    """Write all chunks; stops with FileTooLarge before writing a byte beyond the limit."""
-    size = 0
-    for chunk in chunks:
-        size += len(chunk)
-        if size > limit:
-            raise FileTooLarge(limit)
-        view = memoryview(chunk)
-        while view:
-            view = view[os.write(fd, view) :]
-    return size

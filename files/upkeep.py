@@ -7,6 +7,7 @@ import time
 from datetime import timedelta
 
 from django.db.models import F, Q
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from files import datasets
@@ -60,8 +61,9 @@ def measure(dataset: Dataset) -> bool:
         log.warning("Dataset %s is not measured: %s", dataset.name, error)
         return False
     Dataset.objects.filter(pk=dataset.pk).update(
-        size=found.size,
-        file_count=found.files,
+        # What was counted only in part tells how much there is at least.
+        size=Greatest(F("size"), found.size) if found.in_part else found.size,
+        file_count=Greatest(F("file_count"), found.files) if found.in_part else found.files,
         measured_in_part=found.in_part,
         measured_at=at,
     )

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from files import storage
 from files.datasets import measure
-from jobs.models import Run, Task
+from jobs.models import Run, Task, TaskCopy
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +79,9 @@ def _measure(task: Task) -> None:
     logs = Run.objects.filter(task=task).aggregate(sum=Sum("log_size"))["sum"] or 0
     used = logs + (found.size if found else 0)
     at_least = Greatest(F("storage_used"), used) if found and found.in_part else used
+    if TaskCopy.objects.filter(task=task).exists():
+        # What is still on its way into it is counted already (jobs/services/copying.py).
+        at_least = Greatest(F("storage_used"), used)
     Task.objects.filter(pk=task.pk).update(
         storage_used=at_least, storage_measured_at=timezone.now()
     )

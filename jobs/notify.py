@@ -114,6 +114,11 @@ def sweep() -> None:
     _worker.ask("jobs.steps.sweep_bin")
 
 
+def clear(path: str) -> None:
+    """Have a hidden folder emptied. As measure(); what is lost stays hidden until it is swept."""
+    _worker.ask("jobs.steps.clear_folder", path)
+
+
 def wake_supervision() -> None:
     """Make the backend worker look now instead of at its next pass. Call on commit. Returns at once:
     a Redis that hangs keeps nobody waiting."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from django.conf import settings
 
 from jobs.models import GIB, Site
@@ -20,6 +23,19 @@ def least_free(total: int) -> int:
 
 def is_low(*, free: int, total: int) -> bool:
     return free < least_free(total)
+
+
+def no_room(root: Path, count: int = 0) -> str:
+    """Why nothing large may be written below `root` now, of which `count` bytes are about to be, in
+    a sentence; "" if it may. Raises OSError."""
+    found = os.statvfs(root)
+    total, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+    if not is_low(free=free - count, total=total):
+        return ""
+    return (
+        f"The storage is nearly full: {size(least_free(total))} of it are kept free. Delete files that "
+        "nobody needs, or tell your administrator; then try again."
+    )
 
 
 def low_on_space(site: Site) -> str:

@@ -13,7 +13,7 @@ from accounts import audit
 from files import upkeep
 from jobs import measuring, services
 from jobs import worker as worker  # importing it connects the backend worker's start and stop
-from jobs.services import bin, copying, environments
+from jobs.services import bin, clearing, copying, environments
 
 SLICE = 20.0
 """seconds of one step that has more to do than that; it then asks for another"""
@@ -61,6 +61,13 @@ def copy_task(task: str) -> None:
     """Copy files into a duplicated Task, slice by slice."""
     if copying.copy_on(task, seconds=SLICE):
         current_app.send_task("jobs.steps.copy_task", args=[task])
+
+
+@shared_task
+def clear_folder(path: str) -> None:
+    """Empty a large folder that somebody removed."""
+    if left := clearing.clear(path, seconds=SLICE):
+        current_app.send_task("jobs.steps.clear_folder", args=[left])
 
 
 @shared_task

@@ -23,6 +23,8 @@ from jobs.api.fields import Flag, Strict, Text
 from jobs.api.file_views import (
     IF_MATCH,
     IF_NONE_MATCH,
+    IF_THAT_ONE,
+    IF_UNMODIFIED_SINCE,
     INLINE,
     ONLY,
     ZIP,
@@ -133,10 +135,14 @@ class DatasetFile(DatasetFilesView):
         return response
 
     @extend_schema(
-        operation_id="remove_dataset_file", request=None, responses={204: None, 409: None}
+        operation_id="remove_dataset_file",
+        parameters=[IF_THAT_ONE, IF_UNMODIFIED_SINCE],
+        request=None,
+        responses={204: None, 409: None, 412: None},
     )
     def delete(self, request: Request, dataset: str, path: str) -> Response:
-        """Remove a file, or a folder with all that it holds."""
+        """Remove a file, or a folder with all that it holds; with If-Match or If-Unmodified-Since
+        only if nobody changed it meanwhile: otherwise the answer is 412."""
         return self.remove(self.shelf(), path)
 
     @extend_schema(

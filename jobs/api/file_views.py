@@ -13,6 +13,7 @@ from urllib.parse import quote
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.http import parse_http_date_safe
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
@@ -35,6 +36,8 @@ from jobs.models import Task
 
 CHUNK = 1024**2
 """bytes of an upload in memory at a time"""
+REMOVE_SECONDS = 1.0
+"""that a person waits for the removal of a folder, which is out of sight at once"""
 HEADROOM = 64 * 1024**2
 """bytes that an upload leaves free: a full disk also stops Run logs"""
 
@@ -55,6 +58,15 @@ IF_MATCH = OpenApiParameter(
 )
 IF_NONE_MATCH = OpenApiParameter(
     "If-None-Match", str, OpenApiParameter.HEADER, description='"*": write only if there is none.'
+)
+IF_THAT_ONE = OpenApiParameter(
+    "If-Match", str, OpenApiParameter.HEADER, description="Remove only the file with this ETag."
+)
+IF_UNMODIFIED_SINCE = OpenApiParameter(
+    "If-Unmodified-Since",
+    str,
+    OpenApiParameter.HEADER,
+    description="An HTTP date: remove only if nothing in it was written since.",
 )
 INLINE = OpenApiParameter(
     "inline", bool, description="1: a browser shows plain text and raster images instead of saving."
@@ -82,6 +94,7 @@ class EntrySerializer(serializers.Serializer[Any]):
     kind = serializers.CharField(help_text='"file", "folder", or "other": a link or device')
     size = serializers.IntegerField(help_text="bytes")
     modified_at = moment()
+    etag = serializers.CharField(allow_null=True, help_text="of a file, for If-Match; else null")
     url = serializers.CharField()
 
 
@@ -146,6 +159,7 @@ class FilesView(ApiView):
                     path,
                     top=top.replace("/", "_"),
                     only=self.request.query_params.getlist("only"),
+                    person=self.user.pk,
                 )
             entries = shelf.folder.entries(path, limit=MAX_ENTRIES + 1)
         return Response(
@@ -211,8 +225,19 @@ class FilesView(ApiView):
             return Response(shown(to, to.folder.entry(target)))
 
     def remove(self, shelf: Shelf, path: str) -> Response:
+        headers = self.request.headers
         with file_problems(path):
-            shelf.folder.remove(path.rstrip("/"))
+            try:
+                left = shelf.folder.remove(
+                    path.rstrip("/"),
+                    condition=condition(headers["If-Match"], "") if "If-Match" in headers else None,
+                    since=parse_http_date_safe(headers.get("If-Unmodified-Since", "")),
+                    seconds=REMOVE_SECONDS,
+                )
+            except Changed as changed:
+                raise Problem(HTTPStatus.PRECONDITION_FAILED, str(changed)) from None
+        if left:
+            services.clear_later(shelf.folder.path / left)
         shelf.grew(0)
         return Response(status=HTTPStatus.NO_CONTENT)
 
@@ -259,6 +284,7 @@ def shown(shelf: Shelf, entry: Entry) -> dict[str, Any]:
         "kind": entry.kind,
         "size": entry.size,
         "modified_at": entry.modified_at.isoformat().replace("+00:00", "Z"),
+        "etag": entry.etag,
         "url": f"{shelf.base}/{quote(entry.path)}{slash}",
     }
 

@@ -23,6 +23,8 @@ from jobs.api.fields import Flag, Strict, Text
 from jobs.api.file_views import (
     IF_MATCH,
     IF_NONE_MATCH,
+    IF_THAT_ONE,
+    IF_UNMODIFIED_SINCE,
     INLINE,
     ONLY,
     ZIP,
@@ -150,10 +152,15 @@ class File(TaskFilesView):
         )
 
     @extend_schema(
-        operation_id="remove_file", parameters=[_AREA], request=None, responses={204: None}
+        operation_id="remove_file",
+        parameters=[_AREA, IF_THAT_ONE, IF_UNMODIFIED_SINCE],
+        request=None,
+        responses={204: None, 412: None},
     )
     def delete(self, request: Request, task: str, area: str, path: str) -> Response:
-        """Remove a file, or a folder with all that it holds."""
+        """Remove a file, or a folder with all that it holds. The ETag of a file that was seen, as
+        If-Match, or the time when a folder was, as If-Unmodified-Since, keeps what others changed
+        meanwhile: the answer is then 412."""
         return self.remove(self.area(task, area), path)
 
     @extend_schema(

@@ -18,6 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from accounts.tokens import TokenRefused
+from files.archive import TooManyZips
 from files.safe import FileTooLarge, UnsafePath
 from files.storage import UnknownArea
 from jobs.services import Forbidden, Refused, StillGoing
@@ -112,6 +113,8 @@ def as_problem(error: Exception) -> Problem | None:
                 f"Too many requests: wait {wait} seconds, then go on more slowly.",
                 headers={"Retry-After": str(wait)},
             )
+        case TooManyZips():
+            return Problem(HTTPStatus.TOO_MANY_REQUESTS, str(error), headers={"Retry-After": "10"})
         case TokenRefused():
             return Problem(HTTPStatus.BAD_REQUEST, str(error), errors={error.field: [str(error)]})
         case exceptions.APIException():

@@ -5,6 +5,7 @@ Each either does what was asked, or raises Refused and changes nothing. Notifica
 
 from jobs.services.bin import StillGoing, delete_task, purge_task, restore_task
 from jobs.services.checks import COMMAND_LIMIT, SMALLEST_CPUS, SMALLEST_MEMORY
+from jobs.services.clearing import clear_later
 from jobs.services.copying import duplicate_task, give_up_copy, try_copy_again
 from jobs.services.datasets import (
     create_dataset,
@@ -86,6 +87,7 @@ __all__ = [
     "check_environment",
     "check_new_environments",
     "choose_datasets",
+    "clear_later",
     "create_dataset",
     "create_task",
     "dataset_role",

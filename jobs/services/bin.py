@@ -33,6 +33,7 @@ from jobs.services.rights import must_manage
 from jobs.services.runs import cancel
 from jobs.services.sharing import who_may_see
 from jobs.services.tasks import tell
+from jobs.supervision.usage import charge
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -128,6 +129,9 @@ def sweep(*, seconds: float) -> bool:
     due = Task.objects.filter(
         Q(deleted_at__lt=now - grace()) | Q(purge_began_at__isnull=False), deleted_at__isnull=False
     )
+    while _uncounted(due) and charge(timezone.now()):
+        if time.monotonic() > until:
+            return True
     begun = False
     for task in due.select_related("owner").order_by("deleted_at"):
         if begun and time.monotonic() > until:
@@ -146,6 +150,13 @@ def sweep(*, seconds: float) -> bool:
         except OSError as error:
             log.warning("The Task %s can't be removed now: %s", task.public_id, error)
     return False
+
+
+def _uncounted(tasks: QuerySet[Task]) -> bool:
+    """Whether ended Runs of these Tasks are still to be counted. Supervision counts only while more
+    than one person waits, which may be never."""
+    runs = Run.objects.filter(charge_due=True, finished_at__isnull=False)
+    return runs.filter(task__in=tasks).exists()
 
 
 def _remove(task: Task, until: float) -> bool:

@@ -5,30 +5,37 @@ which is all for most Tasks; the rest in a worker step, slice by slice, with its
 TaskCopy row that everybody who sees the Task can read. Nothing runs in it before all is there.
 A file is there whole or not at all, and one that is there is not copied again: so a slice may be
 repeated, and one that was killed costs a minute.
+
+What is to come counts as the owner's from the moment that the row is made, or several copies would
+each find the room that is there for one: the larger of the row's two numbers of bytes is part of
+Task.storage_used for as long as the row exists.
 """
 
 from __future__ import annotations
 
 import errno
 import logging
+import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from accounts.audit import Action
-from files import storage
+from files import sparse, storage
 from files.datasets import measure
 from files.models import Dataset
 from files.safe import Entry, FileTooLarge, SafeFolder, UnsafePath
-from jobs import notify
+from files.sparse import Piece
+from jobs import notify, space
 from jobs.models import Task, TaskCopy
-from jobs.queue import size
 from jobs.services import checks, quota
+from jobs.services.copy_words import left_out_words as left_out_words
+from jobs.services.copy_words import words as words
 from jobs.services.granting import named
 from jobs.services.refused import Refused
 from jobs.services.rights import must_edit
@@ -49,9 +56,9 @@ STALE = timedelta(seconds=60)
 TELL_EVERY = 1.0
 """seconds between two notes of the progress"""
 MOST_ENTRIES = 1_000_000
-NAMED = 5
-"""paths of what was left out that a sentence names"""
 CHUNK = 1024**2
+LOOK_EVERY = 16 * CHUNK
+"""bytes between two looks at how much of the storage is free"""
 
 
 class _SourceGone(Exception):
@@ -76,6 +83,7 @@ def duplicate_task(
         quota.refuse_beyond(user, needed)
     elif told := quota.over_quota(user):
         raise Refused(told)
+    _refuse_if_full()
     new = Task(
         owner=user,
         name=checks.task_name(name or f"Copy of {task.name}"[:200]),
@@ -84,6 +92,7 @@ def duplicate_task(
         cpus=task.cpus,
         memory=task.memory,
         time_limit=task.time_limit,
+        storage_used=needed or 0,
     )
     make_folders(new)
     with transaction.atomic():
@@ -94,10 +103,17 @@ def duplicate_task(
         TaskCopy.objects.create(
             task=new, source=task, bytes_total=needed, heard_at=timezone.now() + STALE
         )
-        told = f"As “{new.name}” ({new.public_id})."
-        if usable:
-            told += f" With the Datasets {named(usable)}."
-        tell(user, Action.TASK_DUPLICATED, task, told)
+    try:
+        # Once more, now that all who ask at this moment have counted theirs.
+        quota.refuse_if_over(user)
+    except Refused:
+        new.delete()
+        shutil.rmtree(storage.task_dir(new.public_id), ignore_errors=True)
+        raise
+    told = f"As “{new.name}” ({new.public_id})."
+    if usable:
+        told += f" With the Datasets {named(usable)}."
+    tell(user, Action.TASK_DUPLICATED, task, told)
     missed: list[str] = [] if left_out is None else left_out
     names = (
         task.datasets.exclude(pk__in=[each.pk for each in usable])
@@ -137,8 +153,8 @@ def unattended() -> list[str]:
 def give_up_copy(*, user: User, task: Task) -> None:
     """Use the Task with the files that are there."""
     must_edit(user, task)
-    TaskCopy.objects.filter(task=task).delete()
-    notify.measure(task.public_id)
+    if (row := TaskCopy.objects.filter(task=task).first()) is not None:
+        _over(task, row, reserved=_reserved(row))
 
 
 def try_copy_again(*, user: User, task: Task) -> None:
@@ -159,8 +175,9 @@ def _slice(
     row = TaskCopy.objects.select_related("source").filter(task=task).first()
     if row is None:
         return True
+    copying = _Copying(task, row, seconds, largest, [] if missed is None else missed)
     try:
-        copied = _Copying(task, row, seconds, largest, [] if missed is None else missed).run()
+        copied = copying.run()
     except _TimeOver:
         copied = False
     except storage.StorageAway:
@@ -169,12 +186,30 @@ def _slice(
         return True
     except (_SourceGone, Refused, OSError) as error:
         return _stopped(row, error)
+    except Exception as error:
+        log.exception("The copy into Task %s failed in an unforeseen way", task.public_id)
+        return _stopped(row, error)
     if not copied:
         TaskCopy.objects.filter(pk=row.pk).update(heard_at=None)
         return False
-    row.delete()
-    quota.grew(task, row.bytes_done)
+    _over(task, row, reserved=copying.reserved)
     return True
+
+
+def _reserved(row: TaskCopy) -> int:
+    """Bytes that count as the owner's because of it."""
+    return max(row.bytes_total or 0, row.bytes_done)
+
+
+def _over(task: Task, row: TaskCopy, *, reserved: int) -> None:
+    """The row goes; what was reserved and is not there counts no more."""
+    if TaskCopy.objects.filter(pk=row.pk).delete()[0]:
+        quota.grew(task, row.bytes_done - reserved)
+
+
+def _refuse_if_full() -> None:
+    if told := space.no_room(storage.storage_root()):
+        raise Refused(told)
 
 
 def _stopped(row: TaskCopy, error: Exception) -> bool:
@@ -183,8 +218,10 @@ def _stopped(row: TaskCopy, error: Exception) -> bool:
         told = "The storage is full." if full else f"A file can't be copied: {error.strerror}."
     elif isinstance(error, _SourceGone):
         told = "The Task that it is copied from was deleted before all files were there."
-    else:
+    elif isinstance(error, Refused):
         told = str(error)
+    else:
+        told = "Something unforeseen happened: tell your administrator, who finds it in the portal's log."
     TaskCopy.objects.filter(pk=row.pk).update(problem=told[:500], heard_at=None)
     return True
 
@@ -201,11 +238,14 @@ class _Copying:
         self._until = time.monotonic() + seconds
         self._largest = largest
         self._told = time.monotonic()
+        self._looked_at = 0
         self._left_some = False
         self._area = ""
+        self._before = row.bytes_done
+        self.reserved = _reserved(row)
 
     def run(self) -> bool:
-        """True: all is there. Raises _TimeOver, _SourceGone, Refused (quota), OSError."""
+        """True: all is there. Raises _TimeOver, _SourceGone, Refused (quota, space), OSError."""
         source = self._row.source
         if source is None or source.purge_began_at is not None:
             raise _SourceGone
@@ -213,79 +253,122 @@ class _Copying:
         if self._row.bytes_total is None:
             self._row.bytes_total = _size(source, seconds=30.0)
             if self._row.bytes_total is not None:
-                quota.refuse_beyond(self._task.owner, self._row.bytes_total)
+                quota.refuse_beyond(self._task.owner, self._row.bytes_total - self.reserved)
         self._row.bytes_done = self._row.files_done = 0
+        self._tell()
         for area in AREAS:
             self._area = area
-            self._folder(
-                storage.area(source.public_id, area), storage.area(self._task.public_id, area), ""
+            self._all(
+                storage.area(source.public_id, area), storage.area(self._task.public_id, area)
             )
         self._tell()
         return not self._left_some
 
-    def _folder(self, source: SafeFolder, target: SafeFolder, path: str) -> None:
+    def _all(self, source: SafeFolder, target: SafeFolder) -> None:
+        waiting = [""]
+        while waiting:
+            path = waiting.pop()
+            try:
+                if path and not self._folder_there(target, path):
+                    continue
+                entries = source.entries(path, limit=MOST_ENTRIES)
+            except FileNotFoundError:
+                # Gone meanwhile: as if it had not been there.
+                continue
+            except (UnsafePath, PermissionError):
+                self._miss(path)
+                continue
+            for entry in entries:
+                if entry.kind == "folder":
+                    waiting.append(entry.path)
+                elif entry.kind == "file":
+                    self._file(source, target, entry)
+                else:
+                    self._miss(entry.path)
+
+    def _folder_there(self, target: SafeFolder, path: str) -> bool:
+        """Make it if it is missing. Raises _TimeOver."""
         try:
-            entries = source.entries(path, limit=MOST_ENTRIES)
+            kind = target.entry(path).kind
         except FileNotFoundError:
-            # Gone meanwhile: as if it had not been there.
-            return
-        except (UnsafePath, PermissionError):
+            self._in_time()
+            target.make_folder(path)
+            return True
+        if kind != "folder":
             self._miss(path)
-            return
-        for entry in entries:
-            if entry.kind == "folder":
-                target.make_folder(entry.path)
-                self._folder(source, target, entry.path)
-            elif entry.kind == "file":
-                self._file(source, target, entry)
-            else:
-                self._miss(entry.path)
+        return kind == "folder"
 
     def _file(self, source: SafeFolder, target: SafeFolder, entry: Entry) -> None:
         try:
             there = target.entry(entry.path)
         except FileNotFoundError:
-            if self._largest is not None and entry.size > self._largest:
-                self._left_some = True
+            there = None
+        except (UnsafePath, PermissionError):
+            self._miss(entry.path)
+            return
+        if there is not None:
+            if there.kind != "file":
+                self._miss(entry.path)
                 return
-            if time.monotonic() > self._until:
-                self._tell()
-                raise _TimeOver from None
+            self._row.bytes_done += there.size
+        elif self._largest is not None and entry.size > self._largest:
+            self._left_some = True
+            return
+        else:
+            self._in_time()
             try:
                 with source.open_read(entry.path) as file:
-                    target.write(entry.path, self._chunks(file), limit=2**62)
+                    target.write(entry.path, self._pieces(file.fileno()), limit=2**62)
             except FileNotFoundError:
                 return
             except (UnsafePath, PermissionError, FileTooLarge):
                 self._miss(entry.path)
                 return
-        else:
-            self._row.bytes_done += there.size
         self._row.files_done += 1
 
     def _miss(self, path: str) -> None:
         self._missed.append(f"{self._area}/{path}" if path else self._area)
 
-    def _chunks(self, file: BinaryIO) -> Iterator[bytes]:
-        while chunk := file.read(CHUNK):
-            self._row.bytes_done += len(chunk)
+    def _in_time(self) -> None:
+        if time.monotonic() > self._until:
+            self._tell()
+            raise _TimeOver
+
+    def _pieces(self, fd: int) -> Iterator[Piece]:
+        for piece in sparse.pieces(fd, CHUNK):
+            self._row.bytes_done += len(piece)
+            if isinstance(piece, bytes):
+                self._look_at_room(len(piece))
             if time.monotonic() > self._told + TELL_EVERY:
                 self._tell()
-            yield chunk
+            yield piece
+
+    def _look_at_room(self, count: int) -> None:
+        """Other people's Runs write their logs there."""
+        self._looked_at -= count
+        if self._looked_at < 0:
+            self._looked_at = LOOK_EVERY
+            _refuse_if_full()
 
     def _tell(self) -> None:
-        """The progress, and the sign that somebody is at it."""
+        """The progress, and the sign that somebody is at it. Raises Refused (quota)."""
         self._told = time.monotonic()
         row = self._row
+        done = max(row.bytes_done, self._before)
         alive = TaskCopy.objects.filter(pk=row.pk).update(
             bytes_total=row.bytes_total,
-            bytes_done=row.bytes_done,
+            bytes_done=done,
             files_done=row.files_done,
             heard_at=timezone.now(),
         )
         if not alive:
             # Given up, or its Task went for good.
             raise _TimeOver
+        more = max(row.bytes_total or 0, done) - self.reserved
+        if more > 0:
+            quota.reserve(self._task, more)
+            self.reserved += more
+        quota.refuse_if_over(self._task.owner)
 
 
 def _size(task: Task, *, seconds: float) -> int | None:
@@ -304,25 +387,3 @@ def _size(task: Task, *, seconds: float) -> int | None:
             return None
         total += found.size
     return total
-
-
-def left_out_words(paths: Sequence[str]) -> str:
-    """What a duplicate lacks, in sentences; "" if nothing."""
-    if not paths:
-        return ""
-    shown = ", ".join(paths[:NAMED]) + (f" and {len(paths) - NAMED} more" if paths[NAMED:] else "")
-    return (
-        f"Not copied: {shown}. Links, special files, what the portal may not read and Datasets that "
-        "you may not use are left out."
-    )
-
-
-def words(row: TaskCopy) -> str:
-    """How far it is, in a sentence."""
-    if row.problem:
-        return f"Copying its files stopped. {row.problem}"
-    of = f" of {size(row.bytes_total)}" if row.bytes_total is not None else ""
-    return (
-        f"Its files are being copied: {size(row.bytes_done)}{of} are there. Links, special files and "
-        "what the portal may not read are left out."
-    )

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.db.models import TextField
+from django.db.models import Q, TextField
 from django.db.models.functions import Cast
 
 from accounts import audit
@@ -52,7 +52,22 @@ def named(datasets: Iterable[Dataset]) -> str:
 
 
 def must_be_usable(user: User, datasets: Collection[Dataset]) -> None:
-    """Raises Refused unless this person may use them all."""
+    """Raises Refused unless this person, who chooses them newly, may use them all. Of one that they
+    may not even see nothing is told, not even that it is there; `datasets` may hold rows that were
+    never saved, of names that nobody gave."""
+    known = Q(pk__in=[each.pk for each in datasets if each.pk])
+    seen = Dataset.objects.visible_to(user) | Dataset.objects.in_the_bin_of(user)
+    names = set(seen.filter(known).values_list("name", flat=True))
+    for each in datasets:
+        if each.name not in names:
+            raise Refused(
+                f"There is no Dataset {each.name} that you may use: see /api/v1/datasets.",
+                field="datasets",
+            )
+    _refuse(user, datasets)
+
+
+def _refuse(user: User, datasets: Collection[Dataset]) -> None:
     if no := _refusal(user, datasets):
         raise Refused(no, field="datasets")
 
@@ -76,7 +91,7 @@ def granted(
                     field="datasets",
                 )
         wanted = [rows[each["id"]] for each in asked]
-    must_be_usable(user, wanted)
+    _refuse(user, wanted)
     return [
         {"id": each.public_id, "name": each.name, "path": folders.path_of(each)} for each in wanted
     ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.db.models import F, Sum
+from django.db.models.functions import Greatest
 
 from files.models import Dataset
 from jobs import notify
@@ -134,8 +135,14 @@ def _is_another(user: User, asked_by: User | None) -> bool:
     return asked_by is not None and asked_by.pk != user.pk
 
 
+def reserve(task: Task, count: int) -> None:
+    """Count `count` bytes more, or fewer, as the Task's."""
+    if count:
+        used = Greatest(F("storage_used") + count, 0)
+        Task.objects.filter(pk=task.pk).update(storage_used=used)
+
+
 def grew(task: Task, count: int) -> None:
     """`count` bytes were written into the Task: counted at once, and measured soon."""
-    if count:
-        Task.objects.filter(pk=task.pk).update(storage_used=F("storage_used") + count)
+    reserve(task, count)
     notify.measure(task.public_id)

@@ -18,9 +18,11 @@ HALF_LIFE = 24 * 3600.0
 """seconds after which half of what somebody used is forgotten"""
 
 
-def charge(now: datetime) -> None:
-    """Count ended Runs in their submitter's UserUsage, each once. Safe to run again."""
-    due = Run.objects.filter(charge_due=True, finished_at__isnull=False).order_by()
+def charge(now: datetime) -> bool:
+    """Count ended Runs in their submitter's UserUsage, each once. Safe to run again, also while
+    another process does; True: there may be more to count."""
+    # In order: two that count at a time then meet at the same Runs, and one of them gives way.
+    due = Run.objects.filter(charge_due=True, finished_at__isnull=False).order_by("pk")
     rows = due.values_list(
         "pk", "submitted_by", Cast("cpus", FloatField()), "memory", "placed_at", "finished_at"
     )[:CHARGED_AT_ONCE]
@@ -35,8 +37,12 @@ def charge(now: datetime) -> None:
         added[user]["cpus"] += cpus * weight
         added[user]["memory"] += memory * weight
     if not keys:
-        return
+        return False
     with transaction.atomic():
+        ours = Run.objects.filter(pk__in=keys, charge_due=True).update(charge_due=False)
+        if ours < len(keys):
+            transaction.set_rollback(True)
+            return True
         for usage in UserUsage.objects.filter(user__in=added):
             for name, count in faded(usage, now).items():
                 added[usage.user_id][name] += count
@@ -46,7 +52,7 @@ def charge(now: datetime) -> None:
             unique_fields=["user"],
             update_fields=["cpus", "memory", "at"],
         )
-        Run.objects.filter(pk__in=keys).update(charge_due=False)
+    return len(keys) == CHARGED_AT_ONCE
 
 
 def used(lasted: float, ago: float) -> float:

@@ -233,5 +233,6 @@ def _as_json(task: Task, area: str, entry: Entry) -> dict[str, Any]:
         "kind": entry.kind,
         "size": entry.size,
         "modified_at": entry.modified_at.isoformat().replace("+00:00", "Z"),
+        "etag": entry.etag,
         "url": file_url(task.public_id, area, entry.path),
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from accounts.models import ApiToken, User
@@ -312,3 +313,25 @@ def test_large_uploads_pass_the_gate(settings: Settings) -> None:
     assert gate._is_upload(scope)
     assert not gate._is_upload({**scope, "path": "/api/v1/datasetsx"})
     assert not gate._is_upload({**scope, "method": "POST"})
+
+
+def test_a_dataset_that_one_may_not_see_is_chosen_as_one_that_is_not_there(
+    api: Client, stranger: User, task: Task
+) -> None:
+    """Neither that it is there is told, nor whose it is; in the bin no more than before."""
+    hidden = Dataset.objects.create(name="hidden", owner=stranger)
+    for deleted_at in (None, timezone.now()):
+        Dataset.objects.update(deleted_at=deleted_at)
+        for ask, address, more in (
+            (api.post, "/api/v1/tasks", {"name": "New"}),
+            (api.patch, f"/api/v1/tasks/{task.public_id}", {}),
+        ):
+            answers = [
+                ask(address, {**more, "datasets": [name]}, content_type="application/json")
+                for name in (hidden.name, "nobody")
+            ]
+            told = [each.content.replace(b"nobody", b"hidden") for each in answers]
+            assert told[0] == told[1]
+            assert [each.status_code for each in answers] == [400, 400]
+            assert b"There is no Dataset hidden that you may use" in told[0]
+            assert b"stranger" not in told[0]

@@ -15,7 +15,7 @@ from django.test import AsyncClient, Client
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
-from files import marker, serving, storage
+from files import archive, marker, serving, storage
 from jobs.api import file_views as api_files
 from jobs.models import Task
 from tests.factories import make_token
@@ -382,3 +382,16 @@ def test_a_task_whose_folder_is_gone(api: Client, at: At, folder: Path) -> None:
     (folder / "input").rmdir()
     assert api.get(at("input")).status_code == 404
     assert upload(api, at("input/x"), b"x").status_code == 404
+
+
+def test_more_zips_at_a_time_than_one_may_have(
+    api: Client, at: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "AT_ONCE", 1)
+    first = api.get(at("input/") + "?zip=1")
+    second = api.get(at("input/") + "?zip=1")
+    assert second.status_code == 429
+    assert second["Retry-After"] == "10"
+    assert "zips are being made for you already" in second.json()["detail"]
+    assert body(first).startswith(b"PK")
+    assert body(api.get(at("input/") + "?zip=1")).startswith(b"PK")

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import io
 import os
+import threading
 import tracemalloc
 import zipfile
 from pathlib import Path
+from typing import IO
 
 import pytest
+from django.core.handlers.asgi import ASGIRequest
+from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
 
 from files import archive
 from files.safe import SafeFolder, UnsafePath
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -169,3 +177,94 @@ def test_any_time_fits(area: Path, when: int) -> None:
     (area / "a").write_bytes(b"x")
     os.utime(area / "a", (when, when))
     assert 1980 <= opened(zip_of(area)).infolist()[0].date_time[0] <= 2107
+
+
+def test_long_names_take_bounded_memory(area: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MAX_NAMES", 4000)
+    for number in range(20):
+        (area / f"{number:03}{'🐟' * 60}").write_bytes(b"x")
+    found = opened(zip_of(area))
+    assert 5 < len(found.namelist()) < 20
+    told = found.read(f"all/{archive.LEFT_OUT}").decode()
+    assert "only 4000 bytes of names fit into one zip; take folders of it" in told
+
+
+def test_the_table_of_contents_comes_in_pieces(area: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "CHUNK", 1000)
+    for number in range(100):
+        (area / f"{number:03}{'n' * 200}").write_bytes(b"")
+    sizes = [len(chunk) for chunk in archive.zipped(SafeFolder(area), "", top="all")]
+    assert max(sizes) <= 1000
+    assert sum(sizes) > 40_000
+
+
+# How they are sent.
+
+
+@pytest.fixture
+def asgi() -> ASGIRequest:
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+    return ASGIRequest(scope, io.BytesIO())
+
+
+async def test_many_small_files_take_few_turns(
+    area: Path, asgi: ASGIRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "GATHER_SECONDS", 3600.0)
+    for number in range(500):
+        (area / str(number)).write_bytes(b"x")
+    response = archive.respond(asgi, SafeFolder(area), "", top="all", person=1)
+    assert isinstance(response, StreamingHttpResponse)
+    sent = [chunk async for chunk in response]
+    assert len(opened(b"".join(sent)).namelist()) == 500
+    assert len(sent) < 5
+    response.close()
+
+
+async def test_who_hangs_up_leaves_nothing_open(
+    area: Path, asgi: ASGIRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in the middle of a turn, which ends first."""
+    (area / "big.zip").write_bytes(b"x" * 4 * 1024**2)
+    at_work, go_on = threading.Event(), threading.Event()
+    opened_files: list[IO[bytes]] = []
+    real = SafeFolder.open_read
+
+    def open_read(folder: SafeFolder, path: str) -> IO[bytes]:
+        opened_files.append(real(folder, path))
+        at_work.set()
+        go_on.wait()
+        return opened_files[0]
+
+    monkeypatch.setattr(SafeFolder, "open_read", open_read)
+    response = archive.respond(asgi, SafeFolder(area), "", top="all", person=1)
+    assert isinstance(response, StreamingHttpResponse)
+    reading = asyncio.ensure_future(anext(aiter(response)))
+    await asyncio.to_thread(at_work.wait)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    go_on.set()
+    response.close()
+    await asyncio.to_thread(until, lambda: opened_files[0].closed, "the file is closed")
+
+
+def test_one_person_has_two_under_way(area: Path, asgi: ASGIRequest) -> None:
+    (area / "a").write_bytes(b"x")
+
+    def begin(person: int = 1) -> HttpResponseBase:
+        return archive.respond(asgi, SafeFolder(area), "", top="all", person=person)
+
+    first, second = begin(), begin()
+    with pytest.raises(archive.TooManyZips, match="2 zips are being made for you already"):
+        begin()
+    begin(person=2).close()
+    first.close()
+    first.close()
+    third = begin()
+    with pytest.raises(archive.TooManyZips):
+        begin()
+    del second, third  # Nobody came to read them.
+    gc.collect()
+    begin().close()
+    assert not archive._under_way

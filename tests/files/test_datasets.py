@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from files import datasets as folders
 from files import upkeep
 from files.datasets import NotRegistrable
 from files.models import Dataset
+from files.safe import SafeFolder, UnsafePath
 from files.storage import StorageAway
 from tests.conftest import mark_storage
 from tests.factories import make_user
@@ -121,6 +123,27 @@ def test_a_new_folder_never_takes_over_what_is_there(root: Path) -> None:
         folders.make_folder("link")
 
 
+def test_no_link_on_the_way_to_one_in_place_is_followed(root: Path) -> None:
+    """Who may write the folder above could show everybody what is another's."""
+    (root / "shared/deep/rivers").mkdir(parents=True)
+    (root / "shared/deep/rivers/a").write_bytes(b"x")
+    folder = folders.folder_of(make("rivers", "shared/deep/rivers"))
+    assert folder.read("a", limit=10) == b"x"
+    (root / "working_dir/secret/rivers").mkdir(parents=True)
+    (root / "working_dir/secret/rivers/a").write_bytes(b"secret")
+    (root / "shared/deep").rename(root / "shared/before")
+    (root / "shared/deep").symlink_to(root / "working_dir/secret")
+    for look in (
+        lambda: folder.read("a", limit=10),
+        folder.entries,
+        lambda: folder.entry("a"),
+        lambda: folder.entry(""),
+    ):
+        with pytest.raises(UnsafePath, match="links are not followed"):
+            look()
+    assert not folders.is_there("shared/deep/rivers")
+
+
 # Measuring.
 
 
@@ -152,16 +175,89 @@ def test_measuring_ends_in_time_and_says_so(root: Path) -> None:
     assert folders.measure("data/rivers", seconds=-1, most=1000).in_part
 
 
-def test_depth_is_bounded(root: Path) -> None:
-    (root / "data").mkdir()
-    at = os.open(root / "data", os.O_RDONLY)
-    for _ in range(folders.MAX_DEPTH + 50):
+def dig(folder: Path, levels: int, size: int) -> None:
+    """Folders in one another, deeper than a path can say, and a file at the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    at = os.open(folder, os.O_RDONLY)
+    for _ in range(levels):
         os.mkdir("d", dir_fd=at)
         below = os.open("d", os.O_RDONLY, dir_fd=at)
         os.close(at)
         at = below
+    fd = os.open("end", os.O_WRONLY | os.O_CREAT, dir_fd=at)
+    os.truncate(fd, size)
+    os.close(fd)
     os.close(at)
-    assert folders.measure("data", seconds=10, most=1000).in_part
+
+
+def test_what_lies_deep_counts_and_costs_no_handles(root: Path) -> None:
+    dig(root / "data/rivers", 3000, 10_000)
+    fill(root / "data/rivers")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE,
+        (len(os.listdir("/proc/self/fd")) + 20, hard),  # noqa: PTH208
+    )
+    try:
+        found = folders.measure("data/rivers", seconds=60, most=10_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        # Too deep for what clears away after tests.
+        SafeFolder(root / "data/rivers").remove("d")
+    assert (found.size, found.files, found.in_part) == (11_500, 3, False)
+
+
+def test_a_folder_that_moves_while_it_is_measured(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way back up leads elsewhere then: nothing of that is counted."""
+    (root / "data/rivers/a/b").mkdir(parents=True)
+    (root / "data/rivers/a/b/in").write_bytes(b"x" * 10)
+    for number in range(5):
+        (root / f"elsewhere/{number}").mkdir(parents=True)
+        (root / f"elsewhere/{number}/big").write_bytes(b"x" * 1000)
+        (root / f"data/rivers/a/{number}").mkdir()
+    real = folders._Count.folder
+
+    def moves(self: Any, fd: int) -> list[str]:
+        names = real(self, fd)
+        if "b" in names:
+            names.sort()  # b is entered first.
+        elif not names and (root / "data/rivers/a/b").exists():
+            (root / "data/rivers/a/b").rename(root / "elsewhere/b")
+        return names
+
+    monkeypatch.setattr(folders._Count, "folder", moves)
+    found = folders.measure("data/rivers", seconds=10, most=1000)
+    assert (found.size, found.in_part) == (10, False)
+    (root / "elsewhere/b").rename(root / "data/rivers/a/b")
+
+    def takes_all(self: Any, fd: int) -> list[str]:
+        names = real(self, fd)
+        if "b" in names:
+            names.sort()
+        elif not names and (root / "data/rivers/a").exists():
+            (root / "data/rivers/a/b").rename(root / "elsewhere/b")
+            (root / "data/rivers/a").rename(root / "gone")
+            (root / "elsewhere").rename(root / "data/rivers/a")
+        return names
+
+    monkeypatch.setattr(folders._Count, "folder", takes_all)
+    found = folders.measure("data/rivers", seconds=10, most=1000)
+    assert (found.size, found.in_part) == (10, True)
+
+
+def test_a_count_in_part_lowers_no_figure(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = make("rivers", size=9000, file_count=9)
+    fill(root / "data/rivers")
+    monkeypatch.setattr(upkeep, "MOST", 2)
+    upkeep.measure(dataset)
+    dataset.refresh_from_db()
+    assert (dataset.size, dataset.file_count, dataset.measured_in_part) == (9000, 9, True)
+    monkeypatch.setattr(upkeep, "MOST", 1000)
+    upkeep.measure(dataset)
+    dataset.refresh_from_db()
+    assert (dataset.size, dataset.file_count, dataset.measured_in_part) == (1500, 2, False)
 
 
 def test_what_changed_is_measured_anew_and_the_rest_is_left_alone(root: Path) -> None:

@@ -215,8 +215,12 @@ def test_the_audit_log_tells_which_a_task_gets(anna: User, bert: User, rivers: D
 
 def test_a_task_gets_only_what_its_editor_may_use(anna: User, bert: User, rivers: Dataset) -> None:
     task = make_task(bert)
-    with pytest.raises(Refused, match="Ask anna to share it"):
-        services.choose_datasets(user=bert, task=task, datasets=[rivers])
+    for each in (rivers, Dataset(name="nobodys")):  # Which of them is there is not told.
+        with pytest.raises(Refused) as refused:
+            services.choose_datasets(user=bert, task=task, datasets=[each])
+        assert str(refused.value) == (
+            f"There is no Dataset {each.name} that you may use: see /api/v1/datasets."
+        )
     services.share_dataset(user=anna, dataset=rivers, person=bert, role="reader")
     services.choose_datasets(user=bert, task=task, datasets=[rivers])
     assert list(task.datasets.all()) == [rivers]

@@ -15,9 +15,10 @@ from accounts.models import AuditEntry, User
 from files import storage
 from files.models import Dataset
 from jobs import services
-from jobs.models import Role, Run, RunEvent, RunKind, Task, TaskCopy, TaskMember
+from jobs.models import Role, Run, RunEvent, RunKind, Task, TaskCopy, TaskMember, UserUsage
 from jobs.services import RunRequest, bin, copying
 from jobs.states import RunState
+from jobs.supervision import usage
 from tests.conftest import mark_storage
 from tests.factories import make_environment, make_run, make_task, make_user
 
@@ -198,7 +199,7 @@ def test_a_sweep_that_was_killed_is_finished_by_the_next(
 
 
 def test_nothing_goes_before_its_runs_have_ended_and_are_counted(
-    task: Task, storage_root: Path
+    task: Task, storage_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = ended(task, storage_root)
     stopping = make_run(task, state=RunState.RUNNING, number=2, cancel_requested_at=timezone.now())
@@ -208,11 +209,50 @@ def test_nothing_goes_before_its_runs_have_ended_and_are_counted(
     assert (storage_root / "runs" / run.public_id).exists()
     stopping.delete()
     Run.objects.filter(pk=run.pk).update(charge_due=True)
+    monkeypatch.setattr(bin, "charge", lambda now: False)
     bin.sweep(seconds=5)
     assert Run.objects.filter(pk=run.pk).exists()
     Run.objects.filter(pk=run.pk).update(charge_due=False)
     bin.sweep(seconds=5)
     assert not Task.objects.filter(pk=task.pk).exists()
+
+
+def test_the_sweep_counts_runs_itself_however_many(
+    task: Task, storage_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where one person is alone, supervision never counts what they used."""
+    monkeypatch.setattr(usage, "CHARGED_AT_ONCE", 2)
+    began = timezone.now() - timedelta(hours=1)
+    for number in range(1, 6):
+        ended(task, storage_root, number=number, placed_at=began, cpus=1)
+    Run.objects.update(charge_due=True)
+    services.delete_task(user=task.owner, task=task)
+    services.purge_task(user=task.owner, task=task)
+    steps = 1
+    while bin.sweep(seconds=0):
+        steps += 1
+        assert steps < 10
+    assert steps > 2
+    assert not Task.objects.filter(pk=task.pk).exists()
+    counted = UserUsage.objects.get(user=task.owner)
+    assert counted.cpus == pytest.approx(5 * usage.used(3600, 0), rel=0.01)
+
+
+def test_what_two_processes_count_at_a_time_is_counted_once(
+    task: Task, storage_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = ended(task, storage_root, placed_at=timezone.now() - timedelta(hours=1), cpus=1)
+    Run.objects.update(charge_due=True)
+    real = usage.used
+
+    def meanwhile(lasted: float, ago: float) -> float:
+        Run.objects.filter(pk=run.pk).update(charge_due=False)
+        return real(lasted, ago)
+
+    monkeypatch.setattr(usage, "used", meanwhile)
+    assert usage.charge(timezone.now()) is True
+    assert not UserUsage.objects.exists()
+    assert usage.charge(timezone.now()) is False
 
 
 def test_a_storage_that_is_away_loses_no_row(

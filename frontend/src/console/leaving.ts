@@ -1,6 +1,6 @@
 /** Deleting with an undo: nothing is asked, and for a while all of it can be had back. */
 
-import { ApiError, request } from "@/lib/api";
+import { ApiError, onlyAsSeen, portalTime, request } from "@/lib/api";
 import { visibly } from "@/lib/format";
 import { complain, toast } from "@/lib/toast";
 import { type Area, type Entry, fileUrl } from "@/console/model";
@@ -38,13 +38,14 @@ export class Leaving {
   remove(area: Area, chosen: Entry[]): void {
     // What lies in a folder that goes, too, goes with it.
     const entries = chosen.filter((entry) => !chosen.some((each) => each !== entry && within(entry.path, each.path)));
+    const at = portalTime();
     const batch: Batch = {
       fulls: entries.map((entry) => `${area}/${entry.path}`),
       finish: async () => {
         window.clearTimeout(timer);
         if (!this.batches.has(batch)) return;
         taken();
-        await Promise.all(entries.map((entry) => this.erase(area, entry)));
+        await Promise.all(entries.map((entry) => this.erase(area, entry, at)));
         this.batches.delete(batch);
         await this.refresh(area);
       },
@@ -67,13 +68,15 @@ export class Leaving {
     this.redraw(area);
   }
 
-  private async erase(area: Area, entry: Entry): Promise<void> {
+  /** Only what the person saw: others may have written there before the undo ran out. */
+  private async erase(area: Area, entry: Entry, at: Date): Promise<void> {
     try {
       // keepalive: it is sent even when the page is just being left.
-      await request(fileUrl(this.api, area, entry.path), { method: "DELETE", keepalive: true });
+      await request(fileUrl(this.api, area, entry.path), { method: "DELETE", keepalive: true, headers: onlyAsSeen(entry, at) });
       this.removed(area, `${area}/${entry.path}`);
     } catch (error) {
-      if (!(error instanceof ApiError && error.status === 404)) complain(error);
+      if (error instanceof ApiError && error.status === 412) toast(`${entry.name} was changed meanwhile: it is kept.`, { bad: true });
+      else if (!(error instanceof ApiError && error.status === 404)) complain(error);
     }
   }
 }

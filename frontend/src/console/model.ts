@@ -12,6 +12,8 @@ export interface Entry {
   kind: "file" | "folder" | "other";
   size: number;
   modified_at: string;
+  /** of a file */
+  etag?: string | null;
   url: string;
 }
 

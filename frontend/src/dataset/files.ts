@@ -1,6 +1,6 @@
 /** The files of a Dataset: one folder at a time, with upload, new folder, and delete with undo. */
 
-import { ApiError, isRecord, json, request, send } from "@/lib/api";
+import { ApiError, isRecord, json, onlyAsSeen, portalTime, request, send } from "@/lib/api";
 import { arrange, h, icon, need } from "@/lib/dom";
 import { bytes, count, relative, visibly } from "@/lib/format";
 import { complain, toast } from "@/lib/toast";
@@ -210,12 +210,14 @@ export class DatasetFiles {
 
   /** A file goes at once and can be had back for a while; a folder with something in it can't. */
   private async remove(entry: Entry): Promise<void> {
+    let at = portalTime();
     if (entry.kind === "folder") {
       try {
         const inside = entriesOf(await json(`${addressOf(this.data.api, entry.path)}/`)).length;
+        at = portalTime();
         if (inside && !(await confirmByName(`Delete ${entry.name}?`, "The folder and everything in it are deleted for good.", entry.name))) return;
         if (inside) {
-          await this.erase(entry);
+          await this.erase(entry, at);
           return;
         }
       } catch (error) {
@@ -226,7 +228,7 @@ export class DatasetFiles {
     let timer = 0;
     const finish = (): void => {
       window.clearTimeout(timer);
-      if (this.leaving.delete(entry.path)) void this.erase(entry);
+      if (this.leaving.delete(entry.path)) void this.erase(entry, at);
     };
     this.leaving.set(entry.path, finish);
     this.draw();
@@ -244,12 +246,13 @@ export class DatasetFiles {
     });
   }
 
-  private async erase(entry: Entry): Promise<void> {
+  private async erase(entry: Entry, at: Date): Promise<void> {
     try {
       // keepalive: it is sent even when the page is just being left.
-      await request(addressOf(this.data.api, entry.path), { method: "DELETE", keepalive: true });
+      await request(addressOf(this.data.api, entry.path), { method: "DELETE", keepalive: true, headers: onlyAsSeen(entry, at) });
     } catch (error) {
-      if (!(error instanceof ApiError && error.status === 404)) complain(error);
+      if (error instanceof ApiError && error.status === 412) toast(`${entry.name} was changed meanwhile: it is kept.`, { bad: true });
+      else if (!(error instanceof ApiError && error.status === 404)) complain(error);
     }
     await this.load();
   }

@@ -21,6 +21,20 @@ export function csrfToken(): string {
   return "";
 }
 
+/** ms that the portal's clock is ahead of ours, by its last answer */
+let ahead = 0;
+
+/** The portal's time, at most a second late, once it has answered. */
+export function portalTime(): Date {
+  return new Date(Date.now() + ahead);
+}
+
+/** Headers of a removal: only what `entry` showed, and nothing that was written after `at`. */
+export function onlyAsSeen(entry: { kind: string; etag?: string | null }, at: Date): Record<string, string> {
+  if (entry.kind === "folder") return { "If-Unmodified-Since": at.toUTCString() };
+  return entry.etag ? { "If-Match": entry.etag } : {};
+}
+
 export async function request(address: string, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
   if (init.method && init.method !== "GET") headers.set("X-CSRFToken", csrfToken());
@@ -31,6 +45,8 @@ export async function request(address: string, init: RequestInit = {}): Promise<
   } catch {
     throw new ApiError("The portal does not answer. Your connection may be down; nothing was lost. Try again.", 0);
   }
+  const told = Date.parse(response.headers.get("Date") ?? "");
+  if (!Number.isNaN(told)) ahead = told - Date.now();
   if (response.ok) return response;
   if (response.status === 401) document.dispatchEvent(new CustomEvent("rcluster:session-ended"));
   throw await problem(response);
