@@ -83,7 +83,7 @@ describe("the tree of files", () => {
     expect(row("output/plots/p")).toBe(inside);
     expect(row("output/b")).not.toBe(file);
     expect(row("output/b").textContent).toContain("2 kB");
-    expect([...folder.querySelectorAll("[role=treeitem]")].map((each) => each.textContent.trim())).toEqual(["o 1 bytes", "p 1 bytes"]);
+    expect([...folder.querySelectorAll("[role=treeitem]")].map((each) => each.textContent.trim())).toEqual(["o 1 byte", "p 1 byte"]);
   });
 
   it("leaves the page its shortcuts, and has keys of its own", () => {
@@ -106,7 +106,7 @@ describe("the tree of files", () => {
     const { row } = treeOf({ output: [entry("may\u202egpj.exe")] });
     const found = row("output/may\u202egpj.exe");
     expect(found.querySelector("bdi")?.textContent).toBe("may\\u202egpj.exe");
-    expect(found.getAttribute("aria-label")).toBe("may\\u202egpj.exe 1 bytes");
+    expect(found.getAttribute("aria-label")).toBe("may\\u202egpj.exe 1 byte");
     expect(found.querySelector("a")?.getAttribute("download")).toBe("may\u202egpj.exe");
   });
 });
