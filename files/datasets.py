@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import stat
 import time
@@ -16,8 +17,10 @@ from dataclasses import dataclass
 
 from files import storage
 from files.models import Dataset
-from files.removal import TEMPORARY, remove_tree
+from files.removal import TEMPORARY, is_abandoned, remove_tree, unlocked
 from files.safe import SafeFolder, UnsafePath, components
+
+log = logging.getLogger(__name__)
 
 TOP = "data"
 OURS = frozenset({"working_dir", "runs", "bin"})
@@ -33,6 +36,9 @@ _PATH = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+_LOOK = stat.S_IRUSR | stat.S_IXUSR
+
+
 class NotRegistrable(ValueError):
     """This folder can't be a Dataset. `str(error)` is a sentence for people."""
 
@@ -43,7 +49,9 @@ class Measured:
     """bytes of the regular files, one with several names counted once"""
     files: int
     in_part: bool
-    """There is more than could be counted."""
+    """There is more than could be counted in time."""
+    unread: bool
+    """There are folders that could not be read, or lie too deep."""
 
 
 def path_of(dataset: Dataset) -> str:
@@ -142,46 +150,62 @@ def _opened(path: str, flags: int) -> Iterator[int]:
 # Measuring.
 
 
-def measure(path: str, *, seconds: float, most: int) -> Measured:
+def measure(path: str, *, seconds: float, most: int, ours: bool = False) -> Measured:
     """Count what lies in a folder below the storage, following no link, for at most so many seconds
     and entries. What goes or can't be read meanwhile is left out. Raises OSError if the folder
-    itself can't be read."""
-    count = _Count(time.monotonic() + seconds, most)
+    itself can't be read.
+
+    `ours`: it is the portal's to change. Then folders that a script locked are looked into, and what
+    killed uploads and removals left behind goes.
+    """
+    count = _Count(time.monotonic() + seconds, most, ours)
     with _opened(path, _LIST) as fd:
         count.folder(fd)
-    return Measured(count.size, count.files, count.in_part)
+    return Measured(count.size, count.files, count.in_part, count.unread)
 
 
 class _Count:
-    def __init__(self, deadline: float, left: int) -> None:
+    def __init__(self, deadline: float, left: int, ours: bool) -> None:
         self.size = 0
         self.files = 0
         self.in_part = False
+        self.unread = False
+        self._ours = ours
         self._deadline = deadline
         self._left = left
         self._linked: set[tuple[int, int]] = set()
 
     def folder(self, fd: int, depth: int = 1) -> None:
+        abandoned = []
         with os.scandir(fd) as entries:
             for entry in entries:
                 self._left -= 1
                 if self._left < 0 or time.monotonic() > self._deadline:
                     self.in_part = True
-                    return
+                    break
                 try:
                     found = entry.stat(follow_symlinks=False)
-                    if stat.S_ISDIR(found.st_mode):
-                        self._below(fd, entry.name, depth)
+                    if self._ours and is_abandoned(entry.name, found):
+                        abandoned.append(entry.name)
+                    elif stat.S_ISDIR(found.st_mode):
+                        self._below(fd, entry.name, depth, found.st_mode)
                     elif stat.S_ISREG(found.st_mode):
                         self._file(found)
                 except FileNotFoundError:
                     continue
                 except (PermissionError, NotADirectoryError):
-                    self.in_part = True
+                    self.unread = True
+        for name in abandoned:
+            with contextlib.suppress(OSError):
+                remove_tree(fd, name)
 
-    def _below(self, fd: int, name: str, depth: int) -> None:
+    def _below(self, fd: int, name: str, depth: int, mode: int) -> None:
         if depth >= MAX_DEPTH:
-            self.in_part = True
+            self.unread = True
+            return
+        if self._ours and mode & _LOOK != _LOOK:
+            with unlocked(fd, name) as below:
+                self.folder(below, depth + 1)
             return
         below = os.open(name, _LIST, dir_fd=fd)
         try:
@@ -214,7 +238,8 @@ def hide(dataset: Dataset) -> None:
 
 
 def clear_hidden() -> None:
-    """Remove what hide() took out of the way, now or before a crash. Raises OSError."""
+    """Remove what hide() took out of the way, now or before a crash. What the storage refuses is
+    tried again next time. Raises StorageAway."""
     storage.check_present()
     try:
         fd = os.open(storage.storage_root() / TOP, _LIST)
@@ -223,6 +248,9 @@ def clear_hidden() -> None:
     try:
         for name in os.listdir(fd):  # noqa: PTH208 - of an open folder
             if name.startswith(GONE):
-                remove_tree(fd, name)
+                try:
+                    remove_tree(fd, name)
+                except OSError as error:
+                    log.warning("%s can't be removed now: %s", name, error)
     finally:
         os.close(fd)

@@ -54,7 +54,7 @@ def measure(dataset: Dataset) -> bool:
     at = timezone.now()
     path = datasets.path_of(dataset)
     try:
-        found = datasets.measure(path, seconds=EACH, most=MOST)
+        found = datasets.measure(path, seconds=EACH, most=MOST, ours=not dataset.path)
     except OSError as error:
         datasets.is_there(path)
         log.warning("Dataset %s is not measured: %s", dataset.name, error)
@@ -62,7 +62,7 @@ def measure(dataset: Dataset) -> bool:
     Dataset.objects.filter(pk=dataset.pk).update(
         size=found.size,
         file_count=found.files,
-        measured_in_part=found.in_part,
+        measured_in_part=found.in_part or found.unread,
         measured_at=at,
     )
     return True

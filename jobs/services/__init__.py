@@ -14,6 +14,7 @@ from jobs.services.datasets import (
     must_change_files,
     must_edit_dataset,
     must_manage_dataset,
+    purge_dataset,
     register_dataset,
     restore_dataset,
     share_dataset,
@@ -56,6 +57,7 @@ from jobs.services.runs import (
 )
 from jobs.services.sharing import (
     find_people,
+    leaving,
     person_named,
     share_task,
     transfer_task,
@@ -94,6 +96,7 @@ __all__ = [
     "files_grew",
     "find_people",
     "give_up_copy",
+    "leaving",
     "make_default",
     "managed_environments",
     "may_edit",
@@ -108,6 +111,7 @@ __all__ = [
     "package_names",
     "person_named",
     "publish",
+    "purge_dataset",
     "purge_task",
     "refuse_beyond_quota",
     "refuse_if_over_quota",

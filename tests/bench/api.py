@@ -1,9 +1,11 @@
-"""The HTTP API and the pages that refresh themselves, with 100,000 Runs in PostgreSQL: one client at 20 requests a second, p95 in ms.
+"""The HTTP API, and pages that refresh themselves, with 100,000 Runs in PostgreSQL: one client at 20
+requests a second, p95 in ms.
 
 `api list`, `api detail`, `api submit`: of somebody who is no administrator, owns 5 Tasks and is a
-member of 10, against a real portal. `page now`, `page manage now`: what every open home page, and
-every open page of administration, asks for again and again, of an administrator with 5 Tasks. A request
-that had to wait for the one before counts from when it was due. How many statements a request makes is counted before and after the Runs are there.
+member of 10, against a real portal. `page now`, `page manage now`: what every open home page, and every
+open page of administration, asks for again and again, of an administrator with 5 Tasks. A request that
+had to wait for the one before counts from when it was due. How many statements a request makes is
+counted before and after the Runs are there.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,45 @@ def test_depth_is_bounded(root: Path) -> None:
         os.close(at)
         at = below
     os.close(at)
-    assert folders.measure("data", seconds=10, most=1000).in_part
+    found = folders.measure("data", seconds=10, most=1000)
+    assert (found.in_part, found.unread) == (False, True)
+
+
+def test_what_killed_uploads_left_goes_after_a_day(root: Path) -> None:
+    """Only from folders that are the portal's to change, and nothing else by their names."""
+    folder = root / "data/rivers"
+    fill(folder)
+    kept = root.parent / "kept"
+    kept.mkdir()
+    (kept / "secret").write_bytes(b"x")
+    old, name = time.time() - 90_000, ".rcluster-0123456789abcde"
+    (folder / f"deep/{name}0").write_bytes(b"x" * 700)
+    (folder / f"{name}1").mkdir()
+    (folder / f"{name}1/half").write_bytes(b"x")
+    (folder / f"{name}1/out").symlink_to(kept)
+    (folder / f"{name}2").symlink_to(kept)
+    (folder / f"{name}3").write_bytes(b"x")
+    (folder / f"{name}4.csv").write_bytes(b"x")
+    for path in (*folder.rglob(".rcluster-*"), kept):
+        if not path.name.endswith("3"):
+            os.utime(path, (old, old), follow_symlinks=False)
+    assert folders.measure("data/rivers", seconds=10, most=1000).size == 1500 + 700 + 1 + 1 + 1
+    assert (folder / f"deep/{name}0").exists()
+    found = folders.measure("data/rivers", seconds=10, most=1000, ours=True)
+    assert found.size == 1500 + 1 + 1
+    left = {path.name for path in folder.rglob(".rcluster-*")}
+    assert left == {f"{name}3", f"{name}4.csv"}
+    assert (kept / "secret").read_bytes() == b"x"
+
+
+def test_a_dataset_in_place_keeps_all_of_it(root: Path) -> None:
+    dataset = make("old", "archive")
+    fill(root / "archive")
+    abandoned = root / "archive/.rcluster-0123456789abcdef"
+    abandoned.write_bytes(b"x")
+    os.utime(abandoned, (1, 1))
+    upkeep.measure(dataset)
+    assert abandoned.exists()
 
 
 def test_what_changed_is_measured_anew_and_the_rest_is_left_alone(root: Path) -> None:
