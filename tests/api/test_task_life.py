@@ -110,7 +110,7 @@ def test_a_duplicate_names_what_it_left_out(
 
 def test_transfer(api: Client, task: Task, stranger: User) -> None:
     address = f"tasks/{task.public_id}/transfer"
-    assert send(api, "post", address, {"to": "nobody"}).json()["errors"]["username"]
+    assert send(api, "post", address, {"to": "nobody"}).json()["errors"]["to"]
     assert send(client_of(stranger), "post", address, {"to": "stranger"}).status_code == 404
     given = send(api, "post", address, {"to": "stranger"})
     assert given.status_code == 200

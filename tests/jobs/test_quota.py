@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
-from files import storage
+from files import datasets, storage
 from files.models import Dataset
 from jobs import measuring, services
 from jobs.models import GIB, Lane, Role, Run, RunKind, Task, UserLimits
