@@ -56,7 +56,7 @@ def main(argv: list[str]) -> list[dict[str, Any]]:
     with _filled(given.runs) as scene:
         return [
             _figure(name, _paced(client, asks, given.seconds)).as_json()
-            for client, every in ((scene.http, scene.asks()), (scene.browser, _pages()))
+            for client, every in ((scene.browser, _pages()), (scene.http, scene.asks()))
             for name, asks in every.items()
         ]
 
