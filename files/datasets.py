@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import stat
 import time
@@ -16,9 +17,11 @@ from dataclasses import dataclass
 
 from files import storage
 from files.models import Dataset
-from files.removal import TEMPORARY, remove_tree
+from files.removal import TEMPORARY, is_abandoned, remove_tree, unlocked
 from files.safe import SafeFolder, UnsafePath, components
 from files.walking import open_below, walk
+
+log = logging.getLogger(__name__)
 
 TOP = "data"
 OURS = frozenset({"working_dir", "runs", "bin"})
@@ -27,9 +30,12 @@ GONE = f"{TEMPORARY}gone-"
 """how the folder of a Dataset is called from the moment that its row is no more"""
 LONGEST_PATH = 500
 """characters of one that was registered, as Dataset.path keeps them"""
+MOST_LOCKED = 20
+"""folders within each other that a script locked and that are looked into all the same"""
 
 _PATH = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOOK = stat.S_IRUSR | stat.S_IXUSR
 
 
 class NotRegistrable(ValueError):
@@ -42,7 +48,9 @@ class Measured:
     """bytes of the regular files, one with several names counted once"""
     files: int
     in_part: bool
-    """There is more than could be counted."""
+    """There is more than could be counted in time."""
+    unread: bool
+    """There are folders that could not be read."""
 
 
 def path_of(dataset: Dataset) -> str:
@@ -137,14 +145,18 @@ def _opened(path: str, flags: int) -> Iterator[int]:
 # Measuring.
 
 
-def measure(path: str, *, seconds: float, most: int) -> Measured:
+def measure(path: str, *, seconds: float, most: int, ours: bool = False) -> Measured:
     """Count what lies in a folder below the storage, following no link, for at most so many seconds
     and entries. What goes or can't be read meanwhile is left out. Raises OSError if the folder
-    itself can't be read."""
-    count = _Count(time.monotonic() + seconds, most)
+    itself can't be read.
+
+    `ours`: it is the portal's to change. Then folders that a script locked are looked into, and what
+    killed uploads and removals left behind goes.
+    """
+    count = _Count(time.monotonic() + seconds, most, ours)
     with _opened(path, _LIST) as fd, contextlib.suppress(_Enough):
         walk(fd, count.folder, count.missed)
-    return Measured(count.size, count.files, count.in_part)
+    return Measured(count.size, count.files, count.in_part, count.unread)
 
 
 class _Enough(Exception):
@@ -152,17 +164,23 @@ class _Enough(Exception):
 
 
 class _Count:
-    def __init__(self, deadline: float, left: int) -> None:
+    def __init__(self, deadline: float, left: int, ours: bool) -> None:
         self.size = 0
         self.files = 0
         self.in_part = False
+        self.unread = False
+        self._ours = ours
         self._deadline = deadline
         self._left = left
         self._linked: set[tuple[int, int]] = set()
+        self._unlocked = 0
+        """locked folders that we are in at the moment"""
 
     def folder(self, fd: int) -> list[str]:
-        """Count the files in it; returns the names of its folders. Raises _Enough."""
+        """Count the files in it; returns the names of its folders that are to be entered. Raises _Enough."""
         below: list[str] = []
+        locked: list[str] = []
+        abandoned: list[str] = []
         with os.scandir(fd) as entries:
             for entry in entries:
                 self._left -= 1
@@ -174,15 +192,39 @@ class _Count:
                 except OSError as error:
                     self.missed(error)
                     continue
-                if stat.S_ISDIR(found.st_mode):
-                    below.append(entry.name)
+                if self._ours and is_abandoned(entry.name, found):
+                    abandoned.append(entry.name)
+                elif stat.S_ISDIR(found.st_mode):
+                    shut = self._ours and found.st_mode & _LOOK != _LOOK
+                    (locked if shut else below).append(entry.name)
                 elif stat.S_ISREG(found.st_mode):
                     self._file(found)
+        for name in abandoned:
+            with contextlib.suppress(OSError):
+                remove_tree(fd, name)
+        for name in locked:
+            self._locked(fd, name)
         return below
 
+    def _locked(self, fd: int, name: str) -> None:
+        """One that its owner, as whom scripts run, may not look into: unlocked as long as we are in it."""
+        if self._unlocked == MOST_LOCKED:
+            self.unread = True
+            return
+        self._unlocked += 1
+        try:
+            with unlocked(fd, name) as below:
+                walk(below, self.folder, self.missed)
+        except OSError as error:
+            self.missed(error)
+        finally:
+            self._unlocked -= 1
+
     def missed(self, error: OSError) -> None:
-        """What went meanwhile is not missed; what can't be read is."""
-        if not isinstance(error, FileNotFoundError):
+        """What went meanwhile is not missed. What can't be read is; what was moved may be counted no more."""
+        if isinstance(error, PermissionError):
+            self.unread = True
+        elif not isinstance(error, FileNotFoundError):
             self.in_part = True
 
     def _file(self, found: os.stat_result) -> None:
@@ -210,7 +252,8 @@ def hide(dataset: Dataset) -> None:
 
 
 def clear_hidden() -> None:
-    """Remove what hide() took out of the way, now or before a crash. Raises OSError."""
+    """Remove what hide() took out of the way, now or before a crash. What the storage refuses is
+    tried again next time. Raises StorageAway."""
     storage.check_present()
     try:
         fd = os.open(storage.storage_root() / TOP, _LIST)
@@ -219,6 +262,9 @@ def clear_hidden() -> None:
     try:
         for name in os.listdir(fd):  # noqa: PTH208 - of an open folder
             if name.startswith(GONE):
-                remove_tree(fd, name)
+                try:
+                    remove_tree(fd, name)
+                except OSError as error:
+                    log.warning("%s can't be removed now: %s", name, error)
     finally:
         os.close(fd)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 TEMPORARY = ".rcluster-"
@@ -16,6 +18,9 @@ TEMPORARY = ".rcluster-"
 _PATH = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TRIES = 10
+_OURS = re.compile(rf"{re.escape(TEMPORARY)}[0-9a-f]{{16}}")
+ABANDONED_AFTER = 24 * 3600.0
+"""seconds after which nobody writes or removes under such a name any more: whoever did was killed"""
 
 
 class _OutOfTime(Exception):
@@ -56,6 +61,33 @@ def remove_tree(parent: int, name: str, *, seconds: float | None = None) -> str:
         return hidden
     finally:
         os.close(top)
+
+
+def is_abandoned(name: str, status: os.stat_result) -> bool:
+    """What an upload or a removal left behind that was killed. A script can give its own things such
+    a name and time, and then loses these, nothing else: remove_tree() follows no link."""
+    return bool(_OURS.fullmatch(name)) and status.st_mtime < time.time() - ABANDONED_AFTER
+
+
+@contextlib.contextmanager
+def unlocked(folder: int, name: str) -> Iterator[int]:
+    """The folder `name` in `folder`, open, with all rights for its owner as long as the block lasts.
+    Raises PermissionError where it is somebody else's."""
+    handle = os.open(name, _PATH, dir_fd=folder)
+    try:
+        mode = stat.S_IMODE(os.fstat(handle).st_mode)
+        # A handle opened with O_PATH can be given rights only through /proc.
+        Path(f"/proc/self/fd/{handle}").chmod(mode | 0o700)
+        try:
+            fd = os.open(".", _LIST, dir_fd=handle)
+            try:
+                yield fd
+            finally:
+                os.close(fd)
+        finally:
+            Path(f"/proc/self/fd/{handle}").chmod(mode)
+    finally:
+        os.close(handle)
 
 
 def _dismantle(top: int, name: str, pending: list[str], until: float | None) -> None:

@@ -55,7 +55,7 @@ def measure(dataset: Dataset) -> bool:
     at = timezone.now()
     path = datasets.path_of(dataset)
     try:
-        found = datasets.measure(path, seconds=EACH, most=MOST)
+        found = datasets.measure(path, seconds=EACH, most=MOST, ours=not dataset.path)
     except OSError as error:
         datasets.is_there(path)
         log.warning("Dataset %s is not measured: %s", dataset.name, error)
@@ -64,7 +64,7 @@ def measure(dataset: Dataset) -> bool:
         # What was counted only in part tells how much there is at least.
         size=Greatest(F("size"), found.size) if found.in_part else found.size,
         file_count=Greatest(F("file_count"), found.files) if found.in_part else found.files,
-        measured_in_part=found.in_part,
+        measured_in_part=found.in_part or found.unread,
         measured_at=at,
     )
     return True

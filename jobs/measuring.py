@@ -70,7 +70,8 @@ def measure_due(*, seconds: float) -> int:
 def _measure(task: Task) -> None:
     storage.check_present()
     try:
-        found = measure(f"working_dir/{task.public_id}", seconds=SECONDS, most=MOST)
+        path = f"working_dir/{task.public_id}"
+        found = measure(path, seconds=SECONDS, most=MOST, ours=True)
     except FileNotFoundError:
         found = None
     except OSError as error:

@@ -119,6 +119,11 @@ def clear(path: str) -> None:
     _worker.ask("jobs.steps.clear_folder", path)
 
 
+def sweep_datasets() -> None:
+    """Have the files of Datasets that are gone removed. As measure()."""
+    _worker.ask("jobs.steps.sweep_datasets")
+
+
 def wake_supervision() -> None:
     """Make the backend worker look now instead of at its next pass. Call on commit. Returns at once:
     a Redis that hangs keeps nobody waiting."""
@@ -147,6 +152,8 @@ class _Waker:
                 app.send_task("jobs.steps.wake_supervision", expires=30)
             except (OperationalError, RedisError, OSError) as error:
                 log.warning("No message to the backend worker (it looks every second): %s", error)
+            except Exception:  # without this thread nobody would ever be woken again
+                log.exception("No message to the backend worker (it looks every second)")
             time.sleep(BETWEEN_WAKES)
 
 
@@ -183,6 +190,8 @@ class _Worker:
                 except (OperationalError, RedisError, OSError) as error:
                     log.warning("%s %s is done later: %s", step, arguments, error)
                     break
+                except Exception:  # the next ones have this thread alone
+                    log.exception("%s %s is done later", step, arguments)
 
 
 _worker = _Worker()
@@ -211,13 +220,15 @@ class _Publisher:
             return self._loop
 
     async def _send(self, groups: list[str], message: RunChanged | AccessChanged) -> None:
-        layer = get_channel_layer()
         try:
+            layer = get_channel_layer()
             for group in groups if layer is not None else ():
                 async with asyncio.timeout(PATIENCE):
                     await layer.group_send(group, message)
         except (RedisError, OSError) as error:
             log.warning("Watchers were not told of %s: %s", message, error)
+        except Exception:  # nobody looks at what becomes of this coroutine
+            log.exception("Watchers were not told of %s", message)
         finally:
             with self._lock:
                 self._waiting -= 1

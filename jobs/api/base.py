@@ -27,6 +27,7 @@ from jobs.models import Run, Task
 
 Row = TypeVar("Row", bound=Model)
 _ID = re.compile(PATTERN)
+_WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
 class SaneJSONParser(JSONParser):
@@ -99,6 +100,15 @@ class ApiView(APIView):
         if given in ("", "0", "false"):
             return False
         raise ValidationError({name: ["Give 1 or 0."]})
+
+    def choice(self, name: str) -> bool | None:
+        """The same where leaving it out means neither; None then."""
+        text = self.request.query_params.get(name)
+        if text is None:
+            return None
+        if text.lower() not in _WORDS:
+            raise ValidationError({name: ["Give true or false."]})
+        return _WORDS[text.lower()]
 
     def task(self, public_id: str) -> Task:
         """The Task, if this person may see it; 404 otherwise, as if there were none."""

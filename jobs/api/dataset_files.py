@@ -130,9 +130,7 @@ class DatasetFile(DatasetFilesView):
         asked.is_valid(raise_exception=True)
         given, shelf = asked.validated_data, self.shelf()
         replace = given.get("replace", False)
-        response = self.move(shelf, path.rstrip("/"), given["path"], to=shelf, replace=replace)
-        shelf.grew(0)
-        return response
+        return self.move(shelf, path.rstrip("/"), given["path"], to=shelf, replace=replace)
 
     @extend_schema(
         operation_id="remove_dataset_file",

@@ -23,7 +23,7 @@ from files.models import Dataset, DatasetMember, DatasetRole
 from jobs import services
 from jobs.api.base import ApiView, existing, needs
 from jobs.api.fields import Flag, Strict, Text
-from jobs.api.members import leaving
+from jobs.api.members import TransferSerializer, leaving
 from jobs.api.pagination import OnePage
 from jobs.api.serializers import moment
 from jobs.services.checks import DESCRIPTION_LIMIT
@@ -32,7 +32,9 @@ from jobs.services.using import Use, use_of
 
 ROLES = ("owner", *DatasetRole.values)
 
-_BIN = OpenApiParameter("bin", bool, description="1: those in the bin that I may restore, instead.")
+_DELETED = OpenApiParameter(
+    "deleted", bool, description="true: those in the bin that I may restore, instead of the others."
+)
 
 
 class DatasetSerializer(serializers.Serializer[Dataset]):
@@ -127,12 +129,6 @@ class DatasetRequestSerializer(Strict):
 class DatasetChangeSerializer(Strict):
     description = Text(required=False, max_length=DESCRIPTION_LIMIT)
     for_everybody = Flag(required=False)
-    owner = Text(
-        required=False,
-        max_length=150,
-        allow_blank=False,
-        help_text="username of a new owner; the old one stays as an editor",
-    )
 
 
 class DatasetMemberSerializer(serializers.Serializer[DatasetMember]):
@@ -179,12 +175,12 @@ class Datasets(ListAPIView[Dataset], DatasetView):
     scopes = needs(POST=Scope.FILES)
 
     def get_queryset(self) -> QuerySet[Dataset]:
-        return self.datasets(binned=self.flag("bin"))
+        return self.datasets(binned=bool(self.choice("deleted")))
 
     def get_serializer_context(self) -> dict[str, Any]:
         return {**super().get_serializer_context(), "user": self.request.user}
 
-    @extend_schema(operation_id="list_datasets", parameters=[_BIN])
+    @extend_schema(operation_id="list_datasets", parameters=[_DELETED])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """The Datasets that I may use."""
         return super().get(request, *args, **kwargs)
@@ -221,24 +217,37 @@ class OneDataset(DatasetView):
     )
     @transaction.atomic
     def patch(self, request: Request, dataset: str) -> Response:
-        """Describe it, open it for everybody, give it to another owner. Its name never changes."""
+        """Describe it, open it for everybody. Its name never changes."""
         found = self.dataset()
         asked = DatasetChangeSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        changes = dict(asked.validated_data)
-        owner = services.person_named(changes.pop("owner")) if "owner" in changes else None
-        found = services.update_dataset(user=self.user, dataset=found, **changes)
-        if owner is not None:
-            found = services.transfer_dataset(user=self.user, dataset=found, person=owner)
-        return self.answer(found)
+        changes = asked.validated_data
+        return self.answer(services.update_dataset(user=self.user, dataset=found, **changes))
 
-    @extend_schema(
-        operation_id="delete_dataset", request=None, responses={200: DatasetDetailSerializer}
-    )
+    @extend_schema(operation_id="delete_dataset", request=None, responses={204: None})
     def delete(self, request: Request, dataset: str) -> Response:
         """Put it into the bin. Refused while Runs wait or run with it; can be restored for some days."""
-        found = self.dataset(also_binned=True)
-        return self.answer(services.delete_dataset(user=self.user, dataset=found))
+        services.delete_dataset(user=self.user, dataset=self.dataset())
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+
+class TransferDataset(DatasetView):
+    scopes = needs(POST=Scope.MANAGE)
+
+    @extend_schema(
+        operation_id="transfer_dataset",
+        request=TransferSerializer,
+        responses=DatasetDetailSerializer,
+    )
+    def post(self, request: Request, dataset: str) -> Response:
+        """Give it to another owner, who is asked for nothing. I stay in it as an editor."""
+        found = self.dataset()
+        services.must_manage_dataset(self.user, found)
+        asked = TransferSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        person = services.person_named(asked.validated_data["to"], field="to")
+        services.transfer_dataset(user=self.user, dataset=found, person=person)
+        return self.answer(self.dataset())
 
 
 class RestoreDataset(DatasetView):
@@ -247,9 +256,21 @@ class RestoreDataset(DatasetView):
 
     @extend_schema(operation_id="restore_dataset", request=None, responses=DatasetDetailSerializer)
     def post(self, request: Request, dataset: str) -> Response:
-        """Take it out of the bin."""
+        """Take it out of the bin, as it was. One that isn't in it stays as it is."""
         found = self.dataset(also_binned=True)
         return self.answer(services.restore_dataset(user=self.user, dataset=found))
+
+
+class PurgeDataset(DatasetView):
+    scopes = needs(POST=Scope.MANAGE)
+
+    @extend_schema(operation_id="purge_dataset", request=None, responses={202: None})
+    def post(self, request: Request, dataset: str) -> Response:
+        """Remove one that is in the bin for good, now, with all its files (a folder that was registered
+        in place stays). There is no way back."""
+        found = existing(self.datasets(binned=True), dataset)
+        services.purge_dataset(user=self.user, dataset=found)
+        return Response(status=HTTPStatus.ACCEPTED)
 
 
 class DatasetMembers(ListAPIView[DatasetMember], DatasetView):
@@ -258,12 +279,13 @@ class DatasetMembers(ListAPIView[DatasetMember], DatasetView):
 
     def get_queryset(self) -> QuerySet[DatasetMember]:
         found = self.dataset()
-        services.must_manage_dataset(self.user, found)
+        if not found.members.filter(user=self.user).exists():
+            services.must_manage_dataset(self.user, found)
         return found.members.select_related("user")
 
     @extend_schema(operation_id="list_dataset_members")
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """The members, for the owner."""
+        """The members, which they see themselves, too. The owner is none of them."""
         return super().get(request, *args, **kwargs)
 
 

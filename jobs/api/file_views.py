@@ -222,6 +222,8 @@ class FilesView(ApiView):
             shelf.folder.entry(path)
         with file_problems(target):
             shelf.folder.move(path, target, to=to.folder, replace=replace)
+            # What was replaced is gone.
+            shelf.grew(0)
             return Response(shown(to, to.folder.entry(target)))
 
     def remove(self, shelf: Shelf, path: str) -> Response:
@@ -305,7 +307,7 @@ def check_room(request: HttpRequest, folder: SafeFolder) -> None:
         disk = os.statvfs(folder.path)
     except FileNotFoundError:
         raise Problem(
-            HTTPStatus.NOT_FOUND, "This Task's folder is missing: tell your administrator."
+            HTTPStatus.NOT_FOUND, "The folder of these files is missing: tell your administrator."
         ) from None
     if length + HEADROOM > disk.f_bavail * disk.f_frsize:
         raise full_disk()

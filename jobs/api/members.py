@@ -19,7 +19,7 @@ from accounts.models import Scope, User
 from files.models import DatasetMember
 from jobs import services
 from jobs.api.base import ApiView, needs
-from jobs.api.fields import Strict
+from jobs.api.fields import Strict, Text
 from jobs.api.pagination import OnePage
 from jobs.api.serializers import moment
 from jobs.models import Role, TaskMember
@@ -46,6 +46,10 @@ class MemberSerializer(serializers.Serializer[TaskMember]):
 
 class RoleSerializer(Strict):
     role = serializers.ChoiceField(choices=Role.choices)
+
+
+class TransferSerializer(Strict):
+    to = Text(max_length=254, allow_blank=False, help_text="user name of the new owner")
 
 
 class TaskMembers(ListAPIView[TaskMember], ApiView):
@@ -97,15 +101,11 @@ def leaving(
     members: Manager[TaskMember] | Manager[DatasetMember],
     must_manage: Callable[[], None],
 ) -> User:
-    """Who is taken out of a Task or Dataset: `user` may name themselves; who names another must manage
-    it, and the other be one of its members (whose account may be switched off by now). Else 404."""
-    if username == user.get_username():
-        return user
-    must_manage()
-    member = members.filter(user__username=username.replace("\0", "")).first()
-    if member is None:
+    """As services.leaving(); nobody there is 404."""
+    person = services.leaving(user, username, members, must_manage)
+    if person is None:
         raise Http404
-    return member.user
+    return person
 
 
 class People(ListAPIView[User], ApiView):

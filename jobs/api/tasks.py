@@ -10,7 +10,6 @@ from django.db.models import CharField, OuterRef, QuerySet, Subquery
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import ValidationError
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -20,6 +19,7 @@ from accounts.models import ApiToken, Scope
 from jobs import services
 from jobs.api.base import ApiView, existing, needs
 from jobs.api.fields import Strict, Text
+from jobs.api.members import TransferSerializer
 from jobs.api.serializers import TaskRequestSerializer, TaskSerializer
 from jobs.models import Task, TaskMember
 
@@ -33,7 +33,6 @@ _DELETED = OpenApiParameter(
     "deleted", bool, description="true: those in the bin that I may restore, instead of the others."
 )
 _NAME = OpenApiParameter("name", str, description="Only those whose name has this text in it.")
-_WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
 class DuplicateSerializer(Strict):
@@ -54,10 +53,6 @@ class DuplicatedSerializer(TaskSerializer):
     def get_left_out(self, task: Task) -> list[str]:
         left_out: list[str] = self.context["left_out"]
         return left_out
-
-
-class TransferSerializer(Strict):
-    to = Text(max_length=254, allow_blank=False, help_text="user name of the new owner")
 
 
 class TaskView(ApiView):
@@ -91,15 +86,6 @@ class TaskView(ApiView):
         """For what needs more of a token than the method says."""
         if isinstance(self.request.auth, ApiToken):
             must_allow(self.request.auth, scope)
-
-    def choice(self, name: str) -> bool | None:
-        """A yes-or-no parameter of the address; None where it is left out."""
-        text = self.request.query_params.get(name)
-        if text is None:
-            return None
-        if text.lower() not in _WORDS:
-            raise ValidationError({name: ["Give true or false."]})
-        return _WORDS[text.lower()]
 
 
 class Tasks(ListAPIView[Task], TaskView):
@@ -250,7 +236,7 @@ class TransferTask(TaskView):
         services.must_manage(self.user, found)
         asked = TransferSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        person = services.person_named(asked.validated_data["to"])
+        person = services.person_named(asked.validated_data["to"], field="to")
         services.transfer_task(user=self.user, task=found, person=person)
         return self.answer(existing(self.tasks(), task))
 

@@ -21,7 +21,9 @@ from jobs.api.datasets import (
     DatasetOneMember,
     Datasets,
     OneDataset,
+    PurgeDataset,
     RestoreDataset,
+    TransferDataset,
 )
 from jobs.api.docs import docs
 from jobs.api.environments import CheckEnvironment, Environments, OneEnvironment
@@ -71,6 +73,8 @@ urlpatterns = [
     at("datasets", Datasets, "api-datasets"),
     at("datasets/<str:dataset>", OneDataset, "api-dataset"),
     at("datasets/<str:dataset>/restore", RestoreDataset, "api-dataset-restore"),
+    at("datasets/<str:dataset>/purge", PurgeDataset, "api-dataset-purge"),
+    at("datasets/<str:dataset>/transfer", TransferDataset, "api-dataset-transfer"),
     at("datasets/<str:dataset>/members", DatasetMembers, "api-dataset-members"),
     at("datasets/<str:dataset>/members/<str:username>", DatasetOneMember, "api-dataset-member"),
     at("datasets/<str:dataset>/files", DatasetFiles, "api-dataset-files"),

@@ -15,6 +15,7 @@ from jobs.services.datasets import (
     must_change_files,
     must_edit_dataset,
     must_manage_dataset,
+    purge_dataset,
     register_dataset,
     restore_dataset,
     share_dataset,
@@ -59,6 +60,7 @@ from jobs.services.runs import (
 )
 from jobs.services.sharing import (
     find_people,
+    leaving,
     person_named,
     share_task,
     transfer_task,
@@ -98,6 +100,7 @@ __all__ = [
     "files_grew",
     "find_people",
     "give_up_copy",
+    "leaving",
     "make_default",
     "managed_environments",
     "may_edit",
@@ -114,6 +117,7 @@ __all__ = [
     "person_named",
     "prioritize",
     "publish",
+    "purge_dataset",
     "purge_task",
     "refuse_beyond_quota",
     "refuse_if_over_quota",

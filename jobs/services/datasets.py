@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -14,8 +15,15 @@ from django.utils import timezone
 from accounts import audit
 from accounts.audit import Action
 from files import datasets as folders
-from files.models import DATASET_NAME, Dataset, DatasetMember, DatasetRole
+from files.models import (
+    DATASET_NAME,
+    Dataset,
+    DatasetMember,
+    DatasetQuerySet,
+    DatasetRole,
+)
 from files.storage import StorageAway
+from jobs import notify
 from jobs.services import checks, quota
 from jobs.services.bin import grace
 from jobs.services.granting import runs_on
@@ -24,6 +32,8 @@ from jobs.services.rights import MOST_MEMBERS, Forbidden, staff_only
 
 if TYPE_CHECKING:
     from accounts.models import User
+
+log = logging.getLogger(__name__)
 
 _NAME = re.compile(DATASET_NAME)
 _IN_PLACE = (
@@ -129,20 +139,22 @@ def update_dataset(
 ) -> Dataset:
     """Describe it (editors); say whether everybody may use it (the owner). The name never changes."""
     told = []
-    if description is not None:
-        must_edit_dataset(user, dataset)
-        description = checks.description(description)
-        if description != dataset.description:
-            dataset.description = description
-            told.append("the description")
-    if for_everybody is not None:
-        must_manage_dataset(user, dataset)
-        if for_everybody != dataset.for_everybody:
+    # Only what was asked for is written, and only where it is another: what somebody else changed
+    # since this row was read stays theirs.
+    same = Dataset.objects.filter(pk=dataset.pk)
+    with transaction.atomic():
+        if description is not None:
+            must_edit_dataset(user, dataset)
+            dataset.description = checks.description(description)
+            others = same.exclude(description=dataset.description)
+            if others.update(description=dataset.description):
+                told.append("the description")
+        if for_everybody is not None:
+            must_manage_dataset(user, dataset)
             dataset.for_everybody = for_everybody
-            told.append("now for everybody" if for_everybody else "no longer for everybody")
-    if told:
-        with transaction.atomic():
-            dataset.save(update_fields=["description", "for_everybody"])
+            if same.exclude(for_everybody=for_everybody).update(for_everybody=for_everybody):
+                told.append("now for everybody" if for_everybody else "no longer for everybody")
+        if told:
             _note(user, Action.DATASET_CHANGED, dataset, ", ".join(told))
     return dataset
 
@@ -192,6 +204,8 @@ def unshare_dataset(*, user: User, dataset: Dataset, person: User) -> None:
     """
     if person.pk != user.pk:
         must_manage_dataset(user, dataset)
+    elif dataset.owner_id == user.pk:
+        raise Refused("You own this Dataset: give it to somebody else first, or delete it.")
     with transaction.atomic():
         if DatasetMember.objects.filter(dataset=dataset, user=person).delete()[0]:
             _note(user, Action.DATASET_UNSHARED, dataset, f"From {person.get_username()}.")
@@ -202,13 +216,13 @@ def transfer_dataset(*, user: User, dataset: Dataset, person: User) -> Dataset:
     must_manage_dataset(user, dataset)
     name, before = person.get_username(), dataset.owner
     if person.pk == before.pk:
-        raise Refused(f"{name} owns this Dataset already.", field="username")
-    _must_be_active(person)
+        raise Refused(f"{name} owns this Dataset already.", field="to")
+    _must_be_active(person, field="to")
     left = None if dataset.path else quota.room_left(person)
     if left is not None and dataset.size > left:
         raise Refused(
             f"{name} has no room for it: ask them to make some, or your administrator for more.",
-            field="username",
+            field="to",
         )
     with transaction.atomic():
         if not Dataset.objects.filter(pk=dataset.pk, owner=before).update(owner=person):
@@ -233,9 +247,10 @@ def delete_dataset(*, user: User, dataset: Dataset) -> Dataset:
         return dataset
     _refuse_while_used(dataset)
     with transaction.atomic():
-        dataset.deleted_at = timezone.now()
-        dataset.save(update_fields=["deleted_at"])
-        _note(user, Action.DATASET_DELETED, dataset)
+        kept = Dataset.objects.filter(pk=dataset.pk, deleted_at__isnull=True)
+        if kept.update(deleted_at=timezone.now()):
+            _note(user, Action.DATASET_DELETED, dataset)
+    dataset.refresh_from_db(fields=["deleted_at"])
     return dataset
 
 
@@ -244,12 +259,30 @@ def restore_dataset(*, user: User, dataset: Dataset) -> Dataset:
     must_manage_dataset(user, dataset)
     with transaction.atomic():
         # The sweep may have been faster: then there is nothing to restore.
-        if not Dataset.objects.filter(pk=dataset.pk).update(deleted_at=None):
-            raise Refused("The time to restore it has run out: it is gone.")
-        if dataset.deleted_at:
+        found = Dataset.objects.filter(pk=dataset.pk)
+        if found.filter(deleted_at__isnull=False).update(deleted_at=None):
             _note(user, Action.DATASET_RESTORED, dataset)
+        elif not found.exists():
+            raise Refused("The time to restore it has run out: it is gone.")
     dataset.deleted_at = None
     return dataset
+
+
+def purge_dataset(*, user: User, dataset: Dataset) -> None:
+    """Don't wait for the end of the grace: a Dataset in the bin goes for good now, with its files
+    unless they were registered in place. There is no way back."""
+    must_manage_dataset(user, dataset)
+    told = "Without waiting for the end of its grace."
+    try:
+        if _remove(user, dataset, Dataset.objects.filter(deleted_at__isnull=False), told):
+            notify.sweep_datasets()
+        elif runs_on(dataset).exists():
+            raise Refused("A Run still uses this Dataset. Delete it for good when that has ended.")
+    except OSError as error:
+        raise Refused(
+            f"The Dataset can't be removed now: {error.strerror}. Try again later, or tell your "
+            "administrator."
+        ) from error
 
 
 def goes_at(dataset: Dataset) -> datetime | None:
@@ -258,24 +291,34 @@ def goes_at(dataset: Dataset) -> datetime | None:
 
 
 def sweep_datasets() -> int:
-    """Remove what has been in the bin for long enough; returns how many Datasets. Safe to repeat.
+    """Remove what has been in the bin for long enough; returns how many Datasets. Safe to repeat:
+    what the storage refuses is tried again next time.
 
-    Raises OSError if the storage refuses; what was hidden until then is removed next time.
+    Raises StorageAway.
     """
     gone = 0
-    before = timezone.now() - grace()
-    for dataset in Dataset.objects.filter(deleted_at__lt=before):
-        with transaction.atomic():
-            # Restored meanwhile, or a Run that was submitted in the moment of its deletion.
-            still = Dataset.objects.filter(pk=dataset.pk, deleted_at__lt=before)
-            if runs_on(dataset).exists() or not still.delete()[0]:
-                continue
-            folders.hide(dataset)
-            kept = f"the folder {dataset.path} stays" if dataset.path else ""
-            _note(None, Action.DATASET_PURGED, dataset, kept)
-            gone += 1
+    due = Dataset.objects.filter(deleted_at__lt=timezone.now() - grace())
+    for dataset in due:
+        try:
+            gone += _remove(None, dataset, due)
+        except StorageAway:
+            raise
+        except OSError as error:
+            log.warning("The Dataset %s can't be removed now: %s", dataset.name, error)
     folders.clear_hidden()
     return gone
+
+
+def _remove(user: User | None, dataset: Dataset, due: DatasetQuerySet, told: str = "") -> bool:
+    """For good, if it is still one of `due`; clear_hidden() then removes its files. Raises OSError."""
+    with transaction.atomic():
+        # Restored meanwhile, or a Run that was submitted in the moment of its deletion.
+        if runs_on(dataset).exists() or not due.filter(pk=dataset.pk).delete()[0]:
+            return False
+        folders.hide(dataset)
+        kept = f"The folder {dataset.path} stays." if dataset.path else ""
+        _note(user, Action.DATASET_PURGED, dataset, " ".join(filter(None, (told, kept))))
+    return True
 
 
 # What they share.
@@ -315,9 +358,9 @@ def _save_new(user: User, dataset: Dataset, action: Action, detail: str) -> None
         raise Refused(f"There is a Dataset {dataset.name} already.", field="name") from None
 
 
-def _must_be_active(person: User) -> None:
+def _must_be_active(person: User, *, field: str = "username") -> None:
     if not person.is_active:
-        raise Refused(f"The account of {person.get_username()} is switched off.", field="username")
+        raise Refused(f"The account of {person.get_username()} is switched off.", field=field)
 
 
 def _note(user: User | None, action: Action, dataset: Dataset, detail: str = "") -> None:

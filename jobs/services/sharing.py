@@ -17,7 +17,11 @@ from jobs.services.rights import MOST_MEMBERS, must_manage
 from jobs.services.tasks import tell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from django.db.models import Manager
+
+    from files.models import DatasetMember
 
 SHORTEST_QUERY = 2
 """characters of a name before people are suggested"""
@@ -35,19 +39,23 @@ def share_task(*, user: User, task: Task, person: User, role: str) -> TaskMember
     if not person.is_active:
         raise Refused(f"The account of {name} is switched off.", field="username")
     with transaction.atomic():
-        member = TaskMember.objects.filter(task=task, user=person).first()
-        if member is not None and member.role == role:
-            return member
-        if member is not None:
-            before = Role(member.role).value
-            member.role = role
-            member.save(update_fields=["role"])
-            tell(user, Action.TASK_ROLE_CHANGED, task, f"{name} is {role} instead of {before}.")
-        else:
-            if TaskMember.objects.filter(task=task).count() >= MOST_MEMBERS:
-                raise Refused(f"A Task has at most {MOST_MEMBERS} members.")
-            member = TaskMember.objects.create(task=task, user=person, role=role, added_by=user)
+        before = TaskMember.objects.filter(task=task, user=person).first()
+        if before is not None and before.role == role:
+            return before
+        if before is None and TaskMember.objects.filter(task=task).count() >= MOST_MEMBERS:
+            raise Refused(f"A Task has at most {MOST_MEMBERS} members.")
+        # Somebody may have shared it with the same person just now.
+        member, _ = TaskMember.objects.update_or_create(
+            task=task,
+            user=person,
+            defaults={"role": role},
+            create_defaults={"role": role, "added_by": user},
+        )
+        if before is None:
             tell(user, Action.TASK_SHARED, task, f"With {name}, as {role}.")
+        else:
+            detail = f"{name} is {role} instead of {Role(before.role).value}."
+            tell(user, Action.TASK_ROLE_CHANGED, task, detail)
         _tell_sockets([person.pk], task)
     return member
 
@@ -74,14 +82,14 @@ def transfer_task(*, user: User, task: Task, person: User) -> Task:
     must_manage(user, task)
     name, before = person.get_username(), task.owner
     if person.pk == task.owner_id:
-        raise Refused(f"{name} owns this Task already.", field="username")
+        raise Refused(f"{name} owns this Task already.", field="to")
     if not person.is_active:
-        raise Refused(f"The account of {name} is switched off.", field="username")
+        raise Refused(f"The account of {name} is switched off.", field="to")
     left = quota.room_left(person)
     if left is not None and task.storage_used > left:
         raise Refused(
             f"{name} has no room for it: ask them to make some, or your administrator for more.",
-            field="username",
+            field="to",
         )
     with transaction.atomic():
         if not Task.objects.filter(pk=task.pk, owner=before).update(owner=person):
@@ -96,8 +104,8 @@ def transfer_task(*, user: User, task: Task, person: User) -> Task:
     return task
 
 
-def person_named(username: str) -> User:
-    """Who is called so exactly, or has exactly this e-mail address. Raises Refused."""
+def person_named(username: str, *, field: str = "username") -> User:
+    """Who is called so exactly, or has exactly this e-mail address. Raises Refused, of that field."""
     asked = username.strip()
     usable = asked.isprintable() and len(asked) <= 254
     found = User.objects.filter(username=asked, is_active=True).first() if usable else None
@@ -106,8 +114,23 @@ def person_named(username: str) -> User:
         found = several[0] if len(several) == 1 else None
     if found is None:
         told = f"There is nobody called “{asked}” here." if usable and asked else "Name a person."
-        raise Refused(f"{told} Give a user name or an e-mail address.", field="username")
+        raise Refused(f"{told} Give a user name or an e-mail address.", field=field)
     return found
+
+
+def leaving(
+    user: User,
+    username: str,
+    members: Manager[TaskMember] | Manager[DatasetMember],
+    must_manage: Callable[[], None],
+) -> User | None:
+    """Who is taken out of a Task or Dataset: `user` may name themselves; who names another must manage
+    it, and the other be one of its members (whose account may be switched off by now). Else None."""
+    if username == user.get_username():
+        return user
+    must_manage()
+    member = members.filter(user__username=username.replace("\0", "")).first()
+    return None if member is None else member.user
 
 
 def find_people(user: User, asked: str) -> list[User]:

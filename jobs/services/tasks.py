@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from accounts.models import User
     from files.models import Dataset
 
-_SETTINGS = ("name", "description", "environment", "cpus", "memory", "time_limit")
 _TOLD = ("name", "description")
 """changes that the audit log tells of; what Runs usually ask for changes with every choice in the console"""
 
@@ -64,15 +63,18 @@ def create_task(
 def update_task(*, user: User, task: Task, **changes: Any) -> Task:
     """Rename or describe a Task, or change what its Runs usually ask for."""
     must_edit(user, task)
+    datasets = changes.pop("datasets", None)
+    # Only what was asked for is written: what somebody else changed since this row was read stays.
+    asked = tuple(changes)
     before = {name: getattr(task, name) for name in _TOLD}
     if "name" in changes:
         task.name = checks.task_name(changes.pop("name"))
     if "description" in changes:
         task.description = checks.description(changes.pop("description"))
-    datasets = changes.pop("datasets", None)
     _set_defaults(task, changes)
     with transaction.atomic():
-        task.save(update_fields=_SETTINGS)
+        if asked:
+            task.save(update_fields=asked)
         if datasets is not None:
             choose_datasets(user=user, task=task, datasets=datasets)
         if before["name"] != task.name:

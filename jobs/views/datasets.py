@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q
 from django.http import Http404, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -189,10 +190,14 @@ def dataset_share(request: SignedInRequest, dataset: str) -> HttpResponse:
     leaves = role == "none" and name == request.user.get_username()
 
     def share() -> None:
-        person = services.person_named(name)
         if role == "none":
-            services.unshare_dataset(user=request.user, dataset=found, person=person)
-        elif role == "owner":
+            may = partial(services.must_manage_dataset, request.user, found)
+            person = services.leaving(request.user, name, found.members, may)
+            if person is not None:
+                services.unshare_dataset(user=request.user, dataset=found, person=person)
+            return
+        person = services.person_named(name)
+        if role == "owner":
             services.transfer_dataset(user=request.user, dataset=found, person=person)
         else:
             services.share_dataset(user=request.user, dataset=found, person=person, role=role)
@@ -228,6 +233,28 @@ def dataset_restore(request: SignedInRequest, dataset: str) -> HttpResponse:
         services.restore_dataset(user=request.user, dataset=found)
 
     return _done(request, found, restore, f"{found.name} is back.")
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def dataset_purge(request: SignedInRequest, dataset: str) -> HttpResponse:
+    """What deleting for good would do, and, with its name typed, the doing."""
+    binned = Dataset.objects.in_the_bin_of(request.user).select_related("owner")
+    found = get_object_or_404(binned, public_id=dataset)
+    context: dict[str, Any] = {"dataset": found}
+    if request.method == "GET":
+        return render(request, "dataset/purge.html", context)
+    if request.POST.get("name", "").strip() != found.name:
+        context["error"] = "That is not its name. Nothing was deleted."
+        return render(request, "dataset/purge.html", context, status=422)
+    try:
+        services.purge_dataset(user=request.user, dataset=found)
+    except services.Refused as refused:
+        context["error"] = str(refused)
+        return render(request, "dataset/purge.html", context, status=422)
+    files = "" if found.path else " Its files go within the next minutes."
+    messages.success(request, f"{found.name} is deleted.{files}")
+    return redirect("datasets")
 
 
 def _dataset(request: SignedInRequest, public_id: str, *, also_binned: bool = False) -> Dataset:

@@ -12,10 +12,11 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.models import User
-from jobs import capacity, examples, services
-from jobs.models import Environment, Run, Site, Task, TaskQuerySet, shared_with
+from jobs import capacity, examples, recent, services
+from jobs.models import Environment, Run, Task, TaskQuerySet, shared_with
 from jobs.registration import registration
 from jobs.services import quota
+from jobs.views.context import site_of
 from jobs.views.guard import SignedInRequest, signed_in
 
 TASKS_PER_PAGE = 50
@@ -25,15 +26,15 @@ UNFINISHED = 50
 
 
 def _now(request: SignedInRequest) -> dict[str, Any]:
-    runs = Run.objects.of(request.user).select_related("task")
-    unfinished = list(runs.unfinished().order_by("-id")[: UNFINISHED + 1])
+    site = site_of(request)
+    unfinished = list(recent.going_on_for(request.user)[: UNFINISHED + 1])
     return {
         "unfinished": unfinished[:UNFINISHED],
         "more_unfinished": len(unfinished) > UNFINISHED,
-        "ended": list(runs.finished().order_by("-finished_at")[:RECENT]),
-        "free": capacity.total(),
+        "ended": recent.ended_last_for(request.user, RECENT),
+        "free": capacity.total(capacity.machines(site.backend)),
         "storage": quota.storage_of(request.user),
-        "mesos": registration(Site.load()) if request.user.is_staff else None,
+        "mesos": registration(site) if request.user.is_staff else None,
     }
 
 

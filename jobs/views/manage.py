@@ -96,7 +96,8 @@ def _state() -> dict[str, Any]:
     uses = {use.name: use for use in capacity.machines(site.backend)}
     names = sorted({*by_machine, *uses})
     failed = (
-        Run.objects.filter(state=RunState.FAILED, task__deleted_at__isnull=True)
+        Run.objects.finished()
+        .filter(state=RunState.FAILED, task__deleted_at__isnull=True)
         .select_related("task", "submitted_by")
         .defer("script_text", "stdin")
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Q
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.debug import sensitive_variables
@@ -269,7 +269,7 @@ def _page(
         "binned": owned["binned"],
         "datasets": Dataset.objects.filter(owner=found).count(),
         "tokens": found.api_tokens.count(),
-        "last_run": runs.aggregate(at=Max("created_at"))["at"],
+        "last_run": runs.order_by("-id").values_list("created_at", flat=True).first(),
         "why_not_deleted": people.why_not_deleted(found),
         "entries": list(
             AuditEntry.objects.filter(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from django.conf import settings
@@ -13,7 +13,6 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.models import User
 from jobs import services
 from jobs.models import Role, Task
 from jobs.services import copying, quota
@@ -159,10 +158,10 @@ def task_share(request: SignedInRequest, task: Task) -> HttpResponse:
 @_action("people")
 def task_unshare(request: SignedInRequest, task: Task) -> HttpResponse:
     """Take the Task back from a member."""
-    services.must_manage(request.user, task)
-    person = User.objects.filter(
-        username=request.POST.get("username", "").replace("\0", "")
-    ).first()
+    name = request.POST.get("username", "")
+    may = partial(services.must_manage, request.user, task)
+    may()
+    person = services.leaving(request.user, name, task.members, may)
     if person is not None:
         services.unshare_task(user=request.user, task=task, person=person)
         messages.success(request, f"{person.get_username()} is no longer a member.")

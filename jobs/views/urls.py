@@ -80,6 +80,7 @@ urlpatterns = [
     path("datasets/<public_id:dataset>/share/", datasets.dataset_share, name="dataset_share"),
     path("datasets/<public_id:dataset>/delete/", datasets.dataset_delete, name="dataset_delete"),
     path("datasets/<public_id:dataset>/restore/", datasets.dataset_restore, name="dataset_restore"),
+    path("datasets/<public_id:dataset>/purge/", datasets.dataset_purge, name="dataset_purge"),
     path("cluster/", cluster.cluster, name="cluster"),
     path("cluster/now/", cluster.cluster_now, name="cluster_now"),
     path("cluster/register-anew/", cluster.cluster_register_anew, name="register_anew"),

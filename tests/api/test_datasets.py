@@ -64,10 +64,15 @@ def test_from_making_it_to_the_bin_and_back(api: Client, owner: User) -> None:
     assert shown["used_by"] == {"tasks": [], "other_tasks": 0, "runs": [], "other_runs": 0}
     changed = send(api, "PATCH", address, {"for_everybody": True, "description": "all"})
     assert (changed.json()["for_everybody"], changed.json()["description"]) == (True, "all")
-    deleted = api.delete(address).json()
+    assert api.delete(address).status_code == 204
+    assert api.delete(address).status_code == 404
+    deleted = api.get(address).json()
     assert deleted["deleted_at"] and deleted["goes_at"] > deleted["deleted_at"]
     assert api.get(ALL).json()["results"] == []
-    assert [each["name"] for each in api.get(f"{ALL}?bin=1").json()["results"]] == ["rivers"]
+    binned = api.get(f"{ALL}?deleted=true").json()["results"]
+    assert [each["name"] for each in binned] == ["rivers"]
+    assert api.get(f"{ALL}?deleted=perhaps").status_code == 400
+    assert api.post(f"{address}/restore").json()["deleted_at"] is None
     assert api.post(f"{address}/restore").json()["deleted_at"] is None
     assert [each["name"] for each in api.get(ALL).json()["results"]] == ["rivers"]
 
@@ -81,7 +86,7 @@ def test_from_making_it_to_the_bin_and_back(api: Client, owner: User) -> None:
         ("POST", {}),
         ("PATCH", {"name": "lakes"}),
         ("PATCH", {"for_everybody": "yes"}),
-        ("PATCH", {"owner": "nobody-here"}),
+        ("PATCH", {"owner": "the-reader"}),
     ],
 )
 def test_what_is_malformed_is_refused(
@@ -146,10 +151,11 @@ def test_registering_needs_a_token_that_manages(staff: User, storage_root: Path)
         ("GET", "", None, 200, 200),
         ("PATCH", "", {"description": "x"}, 403, 200),
         ("PATCH", "", {"for_everybody": True}, 403, 403),
-        ("PATCH", "", {"owner": "the-reader"}, 403, 403),
+        ("POST", "/transfer", {"to": "the-reader"}, 403, 403),
         ("DELETE", "", None, 403, 403),
         ("POST", "/restore", None, 403, 403),
-        ("GET", "/members", None, 403, 403),
+        ("POST", "/purge", None, 404, 404),
+        ("GET", "/members", None, 200, 200),
         ("PUT", "/members/owner", {"role": "reader"}, 403, 403),
         ("DELETE", "/members/owner", None, 403, 403),
         ("GET", "/files", None, 200, 200),
@@ -203,6 +209,44 @@ def test_members_are_added_changed_and_taken_off(
     assert theirs.get(one).status_code == 404
     assert api.delete(f"{one}/members/stranger").status_code == 404
     assert send(api, "PUT", f"{one}/members/x", {"role": "king"}).status_code == 400
+
+
+def test_members_are_no_business_of_everybody(stranger: User, rivers: Dataset, one: str) -> None:
+    services.update_dataset(user=rivers.owner, dataset=rivers, for_everybody=True)
+    assert client_of(stranger).get(one).status_code == 200
+    assert client_of(stranger).get(f"{one}/members").status_code == 403
+
+
+@pytest.mark.parametrize("kind", ["task", "dataset"])
+def test_it_is_given_away_and_the_owner_can_not_leave(
+    api: Client, task: Task, one: str, stranger: User, kind: str
+) -> None:
+    """In the same way for both."""
+    address = one if kind == "dataset" else f"/api/v1/tasks/{task.public_id}"
+    left = api.delete(f"{address}/members/owner")
+    assert left.status_code == 400
+    assert left.json()["detail"] == (
+        f"You own this {kind.title()}: give it to somebody else first, or delete it."
+    )
+    for to in ("nobody-here", "owner", ""):
+        refused = send(api, "POST", f"{address}/transfer", {"to": to})
+        assert (refused.status_code, list(refused.json()["errors"])) == (400, ["to"])
+    given = send(api, "POST", f"{address}/transfer", {"to": "stranger"})
+    assert (given.status_code, given.json()["owner"], given.json()["role"]) == (
+        200,
+        "stranger",
+        "editor",
+    )
+
+
+def test_from_the_bin_for_good(api: Client, one: str, storage_root: Path) -> None:
+    put(api, f"{one}/files/a.csv", b"1,2\n")
+    assert api.post(f"{one}/purge").status_code == 404
+    api.delete(one)
+    assert api.post(f"{one}/purge").status_code == 202
+    assert api.get(one).status_code == 404
+    services.sweep_datasets()
+    assert not list((storage_root / "data").iterdir())
 
 
 def test_lists_cost_the_same_however_long(

@@ -15,6 +15,7 @@ from django.test import AsyncClient, Client
 
 from accounts.models import User
 from files import archive, storage
+from jobs import notify
 from jobs.models import Role, Task, TaskMember
 from tests.api.conftest import client_of
 from tests.factories import make_token, make_user
@@ -63,7 +64,9 @@ def test_rename_and_move(api: Client, at: At, put: Put, task: Task) -> None:
     assert content(task, "output/a/new/ñame.csv") == b"rivers"
 
 
-def test_nothing_is_replaced_unasked(api: Client, at: At, put: Put, task: Task) -> None:
+def test_nothing_is_replaced_unasked(
+    api: Client, at: At, put: Put, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put("input/a", b"a")
     put("input/b", b"b")
     put("input/folder/c", b"c")
@@ -71,8 +74,11 @@ def test_nothing_is_replaced_unasked(api: Client, at: At, put: Put, task: Task) 
         refused = move(api, at("input/a"), **asked)
         assert refused.status_code == 409, asked
         assert "already" in refused.json()["detail"]
+    measured: list[str] = []
+    monkeypatch.setattr(notify, "measure", measured.append)
     assert move(api, at("input/a"), path="b", replace=True).status_code == 200
     assert content(task, "input/b") == b"a"
+    assert measured == [task.public_id]
     assert move(api, at("input/folder"), path="folder/in/itself").status_code == 400
     assert move(api, at("input/gone"), path="x").status_code == 404
 

@@ -123,7 +123,7 @@ def test_a_copy_that_stopped_goes_on_or_is_given_up(api: Client, task: Task) -> 
 
 def test_transfer(api: Client, task: Task, stranger: User) -> None:
     address = f"tasks/{task.public_id}/transfer"
-    assert send(api, "post", address, {"to": "nobody"}).json()["errors"]["username"]
+    assert send(api, "post", address, {"to": "nobody"}).json()["errors"]["to"]
     assert send(client_of(stranger), "post", address, {"to": "stranger"}).status_code == 404
     given = send(api, "post", address, {"to": "stranger"})
     assert given.status_code == 200

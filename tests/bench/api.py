@@ -1,8 +1,11 @@
-"""The HTTP API with 100,000 Runs in PostgreSQL: one client at 20 requests a second, p95 in ms.
+"""The HTTP API, and pages that refresh themselves, with 100,000 Runs in PostgreSQL: one client at 20
+requests a second, p95 in ms.
 
 `api list`, `api detail`, `api submit`: of somebody who is no administrator, owns 5 Tasks and is a
-member of 10, against a real portal. A request that had to wait for the one before counts from when
-it was due. How many statements a request makes is counted before and after the Runs are there.
+member of 10, against a real portal. `page now`, `page manage now`: what every open home page, and every
+open page of administration, asks for again and again, of an administrator with 5 Tasks. A request that
+had to wait for the one before counts from when it was due. How many statements a request makes is
+counted before and after the Runs are there.
 """
 
 from __future__ import annotations
@@ -27,7 +30,14 @@ from tests.bench._figures import Figure
 RUNS, A_SECOND = 100_000, 20
 PERSON = "former-0"
 """One of those whom tests/bench/_finished.py makes."""
-GOALS = {"api list": 60, "api detail": 40, "api submit": 100}
+GOALS = {
+    "api list": 60,
+    "api detail": 40,
+    "api submit": 100,
+    "page now": 60,
+    "page manage now": 60,
+}
+PAGES = {"page now": "/now/", "page manage now": "/manage/now/"}
 MEMBER_OF = 10
 
 
@@ -45,8 +55,9 @@ def main(argv: list[str]) -> list[dict[str, Any]]:
         logging.getLogger(chatty).setLevel(logging.ERROR)
     with _filled(given.runs) as scene:
         return [
-            _figure(name, _paced(scene, asks, given.seconds)).as_json()
-            for name, asks in scene.asks().items()
+            _figure(name, _paced(client, asks, given.seconds)).as_json()
+            for client, every in ((scene.browser, _pages()), (scene.http, scene.asks()))
+            for name, asks in every.items()
         ]
 
 
@@ -55,6 +66,8 @@ class _Scene:
     """The portal with its past, and what the person may see of it."""
 
     http: httpx.Client
+    browser: httpx.Client
+    """of the administrator"""
     tasks: list[str]
     runs: list[str]
     cursor: str
@@ -68,6 +81,10 @@ class _Scene:
             "api detail": [("GET", f"runs/{run}", None) for run in self.runs],
             "api submit": [("POST", f"tasks/{task}/runs", body) for task in self.tasks],
         }
+
+
+def _pages() -> dict[str, list[tuple[str, str, Any]]]:
+    return {name: [("GET", address, None)] for name, address in PAGES.items()}
 
 
 def lists(task: str, cursor: str) -> list[str]:
@@ -111,10 +128,20 @@ def _filled(runs: int) -> Iterator[_Scene]:
                 timeout=60,
             )
         )
-        yield _scene(http)
+        browser = stack.enter_context(httpx.Client(base_url=portal.url, timeout=60))
+        _sign_in(browser, portal.username, portal.password)
+        yield _scene(http, browser)
 
 
-def _scene(http: httpx.Client) -> _Scene:
+def _sign_in(browser: httpx.Client, username: str, password: str) -> None:
+    browser.get("/login/").raise_for_status()
+    form = {"username": username, "password": password}
+    token = next(value for name, value in browser.cookies.items() if "csrf" in name)
+    answer = browser.post("/login/", data={**form, "csrfmiddlewaretoken": token})
+    assert answer.status_code == 302, answer.text
+
+
+def _scene(http: httpx.Client, browser: httpx.Client) -> _Scene:
     page = _json(http, "runs?limit=200")
     runs = [run["id"] for run in page["results"]]
     for _ in range(20):
@@ -124,17 +151,17 @@ def _scene(http: httpx.Client) -> _Scene:
         page = _json(http, cursor)
     cursor = cursor.replace("limit=200", "limit=50")
     tasks = [task["id"] for task in _json(http, "tasks")["results"] if task["owner"] == PERSON]
-    return _Scene(http, tasks, runs, cursor)
+    return _Scene(http, browser, tasks, runs, cursor)
 
 
 def _json(http: httpx.Client, address: str) -> Any:
     return http.get(address).raise_for_status().json()
 
 
-def _paced(scene: _Scene, asks: list[tuple[str, str, Any]], seconds: int) -> list[float]:
+def _paced(http: httpx.Client, asks: list[tuple[str, str, Any]], seconds: int) -> list[float]:
     """Milliseconds from when each request was due to the end of its answer."""
     for method, address, body in asks[:8]:
-        scene.http.request(method, address, json=body).raise_for_status()
+        http.request(method, address, json=body).raise_for_status()
     took = []
     began = time.perf_counter()
     for number, (method, address, body) in zip(
@@ -143,7 +170,7 @@ def _paced(scene: _Scene, asks: list[tuple[str, str, Any]], seconds: int) -> lis
         due = began + number / A_SECOND
         if (left := due - time.perf_counter()) > 0:
             time.sleep(left)
-        scene.http.request(method, address, json=body).raise_for_status()
+        http.request(method, address, json=body).raise_for_status()
         took.append(1000 * (time.perf_counter() - due))
     return took
 
@@ -181,6 +208,13 @@ def _statements(database: str) -> dict[str, int]:
                 assert client.get(f"/api/v1/{address}").status_code == 200, address
             counts[name] = len(captured)
         token.delete()
+        # By now somebody's who has Runs, too: the portal's first person.
+        browser = Client(headers={"Host": "localhost"})
+        browser.force_login(User.objects.filter(is_staff=True).earliest("id"))
+        for name, address in PAGES.items():
+            with CaptureQueriesContext(connection) as captured:
+                assert browser.get(address).status_code == 200, address
+            counts[name] = len(captured)
         return counts
 
 

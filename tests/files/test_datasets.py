@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -258,6 +259,57 @@ def test_a_count_in_part_lowers_no_figure(root: Path, monkeypatch: pytest.Monkey
     upkeep.measure(dataset)
     dataset.refresh_from_db()
     assert (dataset.size, dataset.file_count, dataset.measured_in_part) == (1500, 2, False)
+
+
+def test_what_killed_uploads_left_goes_after_a_day(root: Path) -> None:
+    """Only from folders that are the portal's to change, and nothing else by their names."""
+    folder = root / "data/rivers"
+    fill(folder)
+    kept = root.parent / "kept"
+    kept.mkdir()
+    (kept / "secret").write_bytes(b"x")
+    old, name = time.time() - 90_000, ".rcluster-0123456789abcde"
+    (folder / f"deep/{name}0").write_bytes(b"x" * 700)
+    (folder / f"{name}1").mkdir()
+    (folder / f"{name}1/half").write_bytes(b"x")
+    (folder / f"{name}1/out").symlink_to(kept)
+    (folder / f"{name}2").symlink_to(kept)
+    (folder / f"{name}3").write_bytes(b"x")
+    (folder / f"{name}4.csv").write_bytes(b"x")
+    for path in (*folder.rglob(".rcluster-*"), kept):
+        if not path.name.endswith("3"):
+            os.utime(path, (old, old), follow_symlinks=False)
+    assert folders.measure("data/rivers", seconds=10, most=1000).size == 1500 + 700 + 1 + 1 + 1
+    assert (folder / f"deep/{name}0").exists()
+    found = folders.measure("data/rivers", seconds=10, most=1000, ours=True)
+    assert found.size == 1500 + 1 + 1
+    left = {path.name for path in folder.rglob(".rcluster-*")}
+    assert left == {f"{name}3", f"{name}4.csv"}
+    assert (kept / "secret").read_bytes() == b"x"
+
+
+def test_a_dataset_in_place_keeps_all_of_it(root: Path) -> None:
+    dataset = make("old", "archive")
+    fill(root / "archive")
+    abandoned = root / "archive/.rcluster-0123456789abcdef"
+    abandoned.write_bytes(b"x")
+    os.utime(abandoned, (1, 1))
+    upkeep.measure(dataset)
+    assert abandoned.exists()
+
+
+def test_locked_folders_are_looked_into_as_deep_as_one_may_ask(root: Path) -> None:
+    folder = at = root / "data/rivers/locked"
+    for _ in range(folders.MOST_LOCKED + 5):
+        at.mkdir(parents=True)
+        (at / "file").write_bytes(b"x")
+        at = at / "d"
+    for path in sorted(folder.rglob("d"), reverse=True):
+        path.chmod(0)
+    folder.chmod(0)
+    found = folders.measure("data/rivers", seconds=10, most=1000, ours=True)
+    assert (found.size, found.in_part, found.unread) == (folders.MOST_LOCKED, False, True)
+    assert folder.stat().st_mode & 0o777 == 0
 
 
 def test_what_changed_is_measured_anew_and_the_rest_is_left_alone(root: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from accounts.models import AuditEntry, User
+from files import datasets as folders
 from files.models import Dataset, DatasetMember
 from jobs import attempts, services
 from jobs.backends.base import Capabilities, Mount
@@ -157,6 +159,19 @@ def test_nobody_changes_the_files_of_a_folder_in_place(root: Path) -> None:
     made = services.register_dataset(user=staff, name="old", path="archive")
     with pytest.raises(Forbidden, match="in place"):
         services.must_change_files(staff, made)
+
+
+def test_an_editors_description_opens_nothing_again(
+    anna: User, bert: User, rivers: Dataset
+) -> None:
+    """Nor does who closes it take the description back: each writes what was asked for."""
+    services.share_dataset(user=anna, dataset=rivers, person=bert, role="editor")
+    services.update_dataset(user=anna, dataset=rivers, for_everybody=True)
+    seen_by_bert, seen_by_anna = Dataset.objects.get(), Dataset.objects.get()
+    services.update_dataset(user=anna, dataset=seen_by_anna, for_everybody=False)
+    services.update_dataset(user=bert, dataset=seen_by_bert, description="of Europe")
+    rivers.refresh_from_db()
+    assert (rivers.for_everybody, rivers.description) == (False, "of Europe")
 
 
 def test_a_member_may_leave(anna: User, bert: User, rivers: Dataset) -> None:
@@ -425,6 +440,48 @@ def test_the_sweep_waits_for_a_run_that_was_submitted_in_that_moment(
     assert (root / "data/rivers").is_dir()
     run.delete()
     assert services.sweep_datasets() == 1
+
+
+def test_one_that_can_not_be_removed_stops_no_other(
+    root: Path, anna: User, rivers: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lakes = services.create_dataset(user=anna, name="lakes")
+    for each in (rivers, lakes):
+        age(each, 8)
+    hide = folders.hide
+
+    def refuses(dataset: Dataset) -> None:
+        if dataset == lakes:
+            raise OSError(errno.EIO, "Input/output error")
+        hide(dataset)
+
+    monkeypatch.setattr(folders, "hide", refuses)
+    assert services.sweep_datasets() == 1
+    assert list(Dataset.objects.all()) == [lakes]
+    assert not (root / "data/rivers").exists()
+    with pytest.raises(Refused, match="Try again later"):
+        services.purge_dataset(user=anna, dataset=lakes)
+    monkeypatch.setattr(folders, "hide", hide)
+    assert services.sweep_datasets() == 1
+
+
+def test_for_good_without_waiting(
+    root: Path, anna: User, bert: User, task: Task, rivers: Dataset
+) -> None:
+    with pytest.raises(Forbidden):
+        services.purge_dataset(user=bert, dataset=rivers)
+    services.purge_dataset(user=anna, dataset=rivers)
+    assert Dataset.objects.exists(), "only what is in the bin"
+    age(rivers, 1)
+    run = make_run(task, state=RunState.RUNNING, datasets=kept(rivers))
+    with pytest.raises(Refused, match="A Run still uses"):
+        services.purge_dataset(user=anna, dataset=rivers)
+    run.delete()
+    services.purge_dataset(user=anna, dataset=rivers)
+    assert not Dataset.objects.exists()
+    assert not (root / "data/rivers").exists()
+    told = AuditEntry.objects.get(action="dataset.purged")
+    assert (told.actor, told.detail) == (anna, "Without waiting for the end of its grace.")
 
 
 # Used by.

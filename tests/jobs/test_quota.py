@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
-from files import storage
+from files import datasets, storage
 from files.models import Dataset
 from jobs import measuring, services
 from jobs.models import GIB, Lane, Role, Run, RunKind, Task, UserLimits
@@ -165,6 +166,57 @@ def test_what_could_not_be_counted_in_time_never_shrinks(
     measuring.measure_task(task.public_id)
     task.refresh_from_db()
     assert task.storage_used == 10_000
+
+
+def test_a_locked_folder_is_counted_and_hinders_no_shrinking(anna: User) -> None:
+    cache.clear()
+    task = make_task(anna, storage_used=10_000)
+    storage.create_task_folders(task.public_id)
+    fill(task, "output", "locked/deep/a", 100)
+    fill(task, "output", "b", 50)
+    locked = storage.task_dir(task.public_id) / "output/locked"
+    (locked / "deep").chmod(0)
+    locked.chmod(0)
+    measuring.measure_task(task.public_id)
+    task.refresh_from_db()
+    assert task.storage_used == 150
+    assert locked.stat().st_mode & 0o777 == 0
+
+
+def test_what_can_not_be_read_is_counted_as_nothing(
+    anna: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else's folder, say: the rest may shrink all the same."""
+    cache.clear()
+    task = make_task(anna, storage_used=10_000)
+    storage.create_task_folders(task.public_id)
+    fill(task, "output", "theirs/a", 100)
+    fill(task, "output", "b", 50)
+    (storage.task_dir(task.public_id) / "output/theirs").chmod(0)
+
+    def theirs(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(datasets, "unlocked", theirs)
+    measuring.measure_task(task.public_id)
+    task.refresh_from_db()
+    assert task.storage_used == 50
+
+
+def test_what_a_killed_upload_left_fills_no_quota(anna: User) -> None:
+    cache.clear()
+    task = make_task(anna)
+    storage.create_task_folders(task.public_id)
+    left = storage.task_dir(task.public_id) / "input/.rcluster-0123456789abcdef"
+    left.write_bytes(b"x" * 1000)
+    measuring.measure_task(task.public_id)
+    task.refresh_from_db()
+    assert task.storage_used == 1000, "it may still be under way"
+    os.utime(left, (1, 1))
+    cache.clear()
+    measuring.measure_task(task.public_id)
+    task.refresh_from_db()
+    assert (task.storage_used, left.exists()) == (0, False)
 
 
 def test_the_hourly_step_measures_what_is_new_or_was_used_and_forgets_the_rest(anna: User) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db.models import QuerySet
 
 from accounts.models import AuditEntry, User
 from jobs import services
@@ -65,6 +66,18 @@ def test_sharing_is_told_in_the_audit_log_once(task: Task, bert: User) -> None:
     ]
     assert "bert" in told[0].detail
     assert not Task.objects.visible_to(bert).exists()
+
+
+def test_two_who_share_with_the_same_person_at_once(
+    task: Task, bert: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(members: QuerySet[TaskMember]) -> int:
+        TaskMember.objects.create(task=task, user=bert, role=Role.VIEWER, added_by=task.owner)
+        return 0
+
+    monkeypatch.setattr(QuerySet, "count", meanwhile)
+    assert share(task, bert, Role.EDITOR).role == Role.EDITOR
+    assert [member.role for member in TaskMember.objects.all()] == [Role.EDITOR]
 
 
 def test_a_member_leaves_by_themselves_and_the_owner_does_not(task: Task, bert: User) -> None:

@@ -54,6 +54,16 @@ def files_of(task: Task) -> dict[str, bytes]:
     return {str(p.relative_to(top)): p.read_bytes() for p in sorted(top.rglob("*")) if p.is_file()}
 
 
+def test_only_what_was_asked_for_is_written(task: Task) -> None:
+    """Somebody else changed another setting since the row was read."""
+    stale = Task.objects.get(pk=task.pk)
+    services.update_task(user=task.owner, task=task, memory=2**31, name="Lakes")
+    services.update_task(user=task.owner, task=stale, cpus=2, description="of Europe")
+    task.refresh_from_db()
+    assert (task.name, task.description) == ("Lakes", "of Europe")
+    assert (task.memory, float(task.cpus)) == (2**31, 2.0)
+
+
 def ended(task: Task, root: Path, **fields: Any) -> Run:
     """A Run that is over and counted, with what its attempt left."""
     run = make_run(task, state=RunState.SUCCEEDED, charge_due=False, **fields)

@@ -97,6 +97,28 @@ def test_the_owner_shares_and_takes_back(anna: User, rivers: Dataset) -> None:
     assert (rivers.owner.username, rivers.description) == ("bert", "of Europe")
 
 
+def test_somebody_switched_off_is_taken_off(anna: User, rivers: Dataset) -> None:
+    bert = make_user("bert")
+    services.share_dataset(user=anna, dataset=rivers, person=bert, role="editor")
+    User.objects.filter(pk=bert.pk).update(is_active=False)
+    assert "may no longer" in post(signed_in(anna), rivers, "share", username="bert", role="none")
+    assert not rivers.members.exists()
+
+
+def test_deleting_for_good_takes_its_name(anna: User, rivers: Dataset) -> None:
+    client = signed_in(anna)
+    address = f"/datasets/{rivers.public_id}/purge/"
+    assert client.get(address).status_code == 404
+    post(client, rivers, "delete")
+    for page in ("/datasets/", f"/datasets/{rivers.public_id}/"):
+        assert address in text(client.get(page))
+    assert "Type" in text(client.get(address))
+    assert client.post(address, {"name": "lakes"}).status_code == 422
+    assert Dataset.objects.exists()
+    assert "rivers is deleted" in text(client.post(address, {"name": "rivers"}, follow=True))
+    assert not Dataset.objects.exists()
+
+
 def test_the_list_and_the_bin(anna: User, rivers: Dataset) -> None:
     client = signed_in(anna)
     assert "No Dataset yet" in text(signed_in(make_user()).get("/datasets/"))

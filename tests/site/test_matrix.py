@@ -74,6 +74,8 @@ GET    viewer -      /datasets/<public_id:dataset>/
 POST   editor -      /datasets/<public_id:dataset>/change/
 POST   owner  -      /datasets/<public_id:dataset>/delete/
 GET    viewer -      /datasets/<public_id:dataset>/now/
+GET    keeper -      /datasets/<public_id:dataset>/purge/
+POST   keeper -      /datasets/<public_id:dataset>/purge/
 POST   keeper -      /datasets/<public_id:dataset>/restore/
 POST   owner  -      /datasets/<public_id:dataset>/share/
 GET    open   -      /healthz
@@ -175,10 +177,12 @@ POST   editor files  /api/v1/datasets/<str:dataset>/files/<any:path>
 PUT    editor files  /api/v1/datasets/<str:dataset>/files/<any:path>
 PATCH  editor files  /api/v1/datasets/<str:dataset>/files/<any:path>
 DELETE editor files  /api/v1/datasets/<str:dataset>/files/<any:path>
-GET    owner  read   /api/v1/datasets/<str:dataset>/members
+GET    viewer read   /api/v1/datasets/<str:dataset>/members
 PUT    owner  manage /api/v1/datasets/<str:dataset>/members/<str:username>
 DELETE leaver manage /api/v1/datasets/<str:dataset>/members/<str:username>
+POST   keeper manage /api/v1/datasets/<str:dataset>/purge
 POST   keeper manage /api/v1/datasets/<str:dataset>/restore
+POST   owner  manage /api/v1/datasets/<str:dataset>/transfer
 GET    person read   /api/v1/environments
 POST   staff  manage /api/v1/environments
 GET    person read   /api/v1/environments/<str:environment>
