@@ -57,6 +57,7 @@ def test_rename_and_move(api: Client, at: At, put: Put, task: Task) -> None:
         "kind": "folder",
         "size": 0,
         "modified_at": "",
+        "etag": None,
         "url": at("output/a/"),
     }
     assert content(task, "output/a/new/ñame.csv") == b"rivers"
@@ -169,6 +170,7 @@ async def test_a_zip_is_streamed_under_asgi(
     transactional_db: None, owner: User, at: At, put: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive, "CHUNK", 1000)
+    monkeypatch.setattr(archive, "GATHER", 1000)
     for number in range(5):
         put(f"output/{number}.gz", b"x" * 5000)
     bearer = {"Authorization": f"Bearer {await database_sync_to_async(make_token)(owner)}"}

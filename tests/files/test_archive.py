@@ -249,6 +249,7 @@ async def test_who_hangs_up_leaves_nothing_open(
     await asyncio.to_thread(until, lambda: opened_files[0].closed, "the file is closed")
 
 
+@pytest.mark.django_db  # The end of an answer lets go of the database.
 def test_one_person_has_two_under_way(area: Path, asgi: ASGIRequest) -> None:
     (area / "a").write_bytes(b"x")
 
