@@ -208,7 +208,11 @@ def _over(task: Task, row: TaskCopy, *, reserved: int) -> None:
 
 
 def _refuse_if_full() -> None:
-    if told := space.no_room(storage.storage_root()):
+    try:
+        told = space.no_room(storage.storage_root())
+    except OSError:
+        return  # Whoever writes next finds out what is the matter, and says so.
+    if told:
         raise Refused(told)
 
 

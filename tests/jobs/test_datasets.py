@@ -342,6 +342,7 @@ def test_with_all_there_it_starts(starting: Run) -> None:
         ("purged", "is gone"),
         ("folder", "The folder of the Dataset rivers is not there: tell anna."),
         ("link", "The folder of the Dataset rivers is not there: tell anna."),
+        ("link above", "The folder of the Dataset rivers is not there: tell anna."),
     ],
 )
 def test_what_was_lost_while_it_waited_fails_it(
@@ -354,6 +355,9 @@ def test_what_was_lost_while_it_waited_fails_it(
         Dataset.objects.update(deleted_at=timezone.now())
     elif loss == "purged":
         rivers.delete()
+    elif loss == "link above":
+        (root / "data").rename(root / "elsewhere")
+        (root / "data").symlink_to(root / "elsewhere")
     else:
         (root / "data/rivers").rmdir()
         if loss == "link":
