@@ -262,6 +262,7 @@ class RestoreDataset(DatasetView):
 
 
 class PurgeDataset(DatasetView):
+    bodiless = ("POST",)
     scopes = needs(POST=Scope.MANAGE)
 
     @extend_schema(operation_id="purge_dataset", request=None, responses={202: None})
