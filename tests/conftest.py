@@ -51,6 +51,16 @@ def mark_storage(root: Path) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def quick_hashes() -> Iterator[None]:
+    """Django's usual hash of passwords takes a quarter of a second, on purpose. Portals of their own
+    (tests/portal.py) have it."""
+    from django.test import override_settings
+
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def storage_present() -> None:
     """As a set-up leaves it."""
     mark_storage(Path(HOME) / "storage")

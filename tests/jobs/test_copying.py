@@ -192,6 +192,7 @@ def test_a_file_that_grows_meanwhile_is_copied_as_long_as_it_was(
 # Sources that resist.
 
 
+@pytest.mark.slow
 def test_what_lies_too_deep_is_left_out_and_the_rest_is_there(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:

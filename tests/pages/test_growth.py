@@ -85,6 +85,7 @@ def worked() -> Iterator[list[int]]:
         connection.connection.set_progress_handler(None, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="counts SQLite's steps")
 @pytest.mark.parametrize(
     "address",
