@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import F, OuterRef, Subquery
 
 from accounts.models import User
-from jobs.models import Run, RunQuerySet, Task
+from jobs.models import Lane, Run, RunQuerySet, Task
 
 
 def going_on_for(user: User) -> RunQuerySet:
@@ -16,13 +16,15 @@ def going_on_for(user: User) -> RunQuerySet:
 
 
 def ended_last_for(user: User, count: int) -> list[Run]:
-    """The newest `count` endings in these Tasks.
+    """The newest `count` endings in these Tasks, quick commands left out: whoever types `ls` ten times
+    still wants to see how the Run of six hours ended.
 
     No index has the Runs of several Tasks in the order of their ends, so a database would read and
     sort all of them. But they lie in the `count` Tasks in which one ended last, and there among the
     newest `count` of each.
     """
-    ended = Run.objects.finished().filter(task=OuterRef("pk")).order_by("-finished_at")
+    ended = Run.objects.finished().filter(task=OuterRef("pk"), lane=Lane.QUEUE)
+    ended = ended.order_by("-finished_at")
     newest = F("ended").desc(nulls_last=True)
     tasks = Task.objects.of(user).annotate(ended=Subquery(ended.values("finished_at")[:1]))
     keys = tasks.order_by(newest).values("pk")[:count]

@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='run',
-            index=models.Index(condition=models.Q(('finished_at__isnull', False)), fields=['task', '-finished_at'], name='run_task_ended'),
+            index=models.Index(condition=models.Q(('finished_at__isnull', False)), fields=['task', 'lane', '-finished_at'], name='run_task_ended'),
         ),
         migrations.AddIndex(
             model_name='run',

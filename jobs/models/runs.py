@@ -231,7 +231,7 @@ class Run(models.Model):
             models.Index(fields=("task", "-id"), name="run_task_newest"),
             models.Index(fields=("submitted_by", "-id"), name="run_person_newest"),
             models.Index(
-                fields=("task", "-finished_at"),
+                fields=("task", "lane", "-finished_at"),
                 condition=Q(finished_at__isnull=False),
                 name="run_task_ended",
             ),

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from jobs import recent
-from jobs.models import Run, RunKind, Task
+from jobs.models import Lane, Run, RunKind, Task
 from jobs.states import Reason, RunState
 from tests.factories import make_environment, make_run, make_task, make_user
 
@@ -130,6 +130,13 @@ def test_the_newest_ends_of_all_ones_tasks(anna: User, task: Task) -> None:
     assert recent.ended_last_for(anna, 7) == expected
     Run.objects.filter(task=task, pk__in=mine).update(finished_at=timezone.now())
     assert {run.task for run in recent.ended_last_for(anna, 5)} == {task}
+
+
+def test_commands_do_not_push_out_what_one_waits_for(anna: User, task: Task) -> None:
+    slow = make_run(task, state=RunState.FAILED)
+    for _ in range(9):
+        make_run(task, state=RunState.SUCCEEDED, lane=Lane.QUICK)
+    assert recent.ended_last_for(anna, 5) == [slow]
 
 
 def test_what_goes_on_is_that_of_ones_tasks(anna: User, task: Task) -> None:
