@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync
 from django.core.cache import cache
-from django.test import AsyncClient, Client
+from django.test import Client
 from redis.exceptions import TimeoutError as RedisIsSlow
 
 from accounts import audit, counting, origins, throttle
 from accounts.audit import Action
 from accounts.models import ApiToken, AuditEntry, User
+from rcluster_site.handler import Handler
 from tests.factories import PASSWORD, make_token, make_user
 
 pytestmark = pytest.mark.django_db
@@ -130,14 +132,22 @@ def test_who_is_kept_out_of_the_administration_is_told_once() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_under_asgi_too() -> None:
-    anna = await sync_to_async(make_user)("anna")
-    client = AsyncClient()
-    await client.aforce_login(anna)
-    assert (await client.get("/manage/people/")).status_code == 403
-    headers = {"Authorization": f"Bearer {await sync_to_async(make_token)(anna)}"}
-    assert (await AsyncClient().get("/api/v1/manage/audit", headers=headers)).status_code == 403
-    entry = await AuditEntry.objects.aget(action=Action.KEPT_OUT)
+def test_under_asgi_too() -> None:
+    anna = make_user("anna")
+    page = Client()
+    page.force_login(anna)
+    cookies = {name: morsel.value for name, morsel in page.cookies.items()}
+    bearer = {"Authorization": f"Bearer {make_token(anna)}"}
+
+    async def statuses() -> list[int]:
+        transport = httpx.ASGITransport(Handler())
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            api = await client.get("/api/v1/manage/audit", headers=bearer)
+            client.cookies.update(cookies)
+            return [api.status_code, (await client.get("/manage/people/")).status_code]
+
+    assert async_to_sync(statuses)() == [403, 403]
+    entry = AuditEntry.objects.get(action=Action.KEPT_OUT)
     assert (entry.actor_name, entry.address) == ("anna", "127.0.0.1")
 
 
