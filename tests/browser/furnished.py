@@ -71,7 +71,6 @@ NOT_PAGES = frozenset(
             "task_duplicate",
             "task_delete",
             "task_restore",
-            "task_purge",
         ),
         *("task_copy_act", "run_cancel", "run_again", "run_priority", "machine_drain"),
         *("dataset_change", "dataset_share", "dataset_delete", "dataset_restore"),
@@ -126,6 +125,10 @@ def _furnish(client: Client, made: dict[str, Any]) -> Furnished:
         client.put_file(other, "code/report.R", b'cat("report\\n")\n')
         client.wait_for_end(client.submit(other, kind="script", script_path="report.R"))
         http.patch(f"/tasks/{other}", json={"archived": archived}).raise_for_status()
+    gone = client.create_task("Pollen 2019")
+    http.delete(f"/tasks/{gone}").raise_for_status()
+    old = http.post("/datasets", json={"name": "gauges-2019"}).raise_for_status().json()["id"]
+    http.delete(f"/datasets/{old}").raise_for_status()
     failed = client.command(task, "Rscript -e 'read.csv(\"/input/nothing.csv\")'")
     client.wait_for_end(failed)
     client.wait_for_end(made["run"], seconds=120)
@@ -139,10 +142,12 @@ def _furnish(client: Client, made: dict[str, Any]) -> Furnished:
             "task_new": "/tasks/new/",
             "task": f"/tasks/{task}/?run={run}",
             "task_settings": f"/tasks/{task}/settings/",
+            "task_purge": f"/tasks/{gone}/purge/",
             "run": f"/runs/{run}/",
             "run_change": f"/runs/{run}/change/",
             "datasets": "/datasets/",
             "dataset": f"/datasets/{dataset_id}/",
+            "dataset_purge": f"/datasets/{old}/purge/",
             "published": _path_of(published["published_url"]),
             "cluster": "/cluster/",
             "machine_lost": f"/cluster/machines/{made['machine']}/lost/",

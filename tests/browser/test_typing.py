@@ -152,11 +152,12 @@ def test_a_long_history_is_paged_to_its_beginning(
         "from jobs.models import Environment, Run, Task\n"
         "from django.utils import timezone\n"
         f"task = Task.objects.get(public_id={task_of(page)!r})\n"
+        "now = timezone.now()\n"
         "for number in range(1, 71):\n"
         "    Run.objects.create(task=task, number=number, kind='command', command=f'echo {number}',"
         " state='succeeded', attempt=1, exit_code=0, submitted_by=task.owner,"
         " environment=Environment.objects.first(), cpus=1, memory=2**28, time_limit=60, backend='local',"
-        " started_at=timezone.now(), finished_at=timezone.now())\n"
+        " created_at=now, started_at=now, finished_at=now)\n"
         "task.last_run_number = 70\n"
         "task.save()\n",
     )
