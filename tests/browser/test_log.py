@@ -187,6 +187,23 @@ def test_scrolling_up_stops_following_and_says_what_is_new(page: Page, logs: Log
     logs.client.cancel(run)
 
 
+def test_a_log_that_shrank_is_told_also_to_who_saw_the_run_wait(page: Page, logs: Logs) -> None:
+    """Its page knew of no attempt when it was opened."""
+    free = logs.client.cluster()["machines"][0]
+    task = logs.client.create_task("Waited for")
+    first = logs.client.command(task, "sleep 600", cpus=free["cpus"], memory=256 * 1024**2)
+    run = logs.client.command(task, "seq 1 9; sleep 600", cpus=1.0, memory=256 * 1024**2)
+    logs.open(page, run)
+    expect(page.get_by_text("Waiting").first).to_be_visible()
+    logs.client.cancel(first)
+    lines = page.locator("#output .ln .tx")
+    expect(lines.last).to_have_text("9")
+    logs.path(run).write_bytes(b"afresh\n")
+    expect(page.locator("#output .log-note").first).to_contain_text("cut short")
+    expect(lines).to_have_text(["afresh"])
+    logs.client.cancel(run)
+
+
 def test_what_is_no_text_is_seen_and_downloaded_as_it_is(
     page: Page, logs: Logs, complaints: list[str]
 ) -> None:

@@ -126,6 +126,8 @@ export class LogIsland {
         else this.unseen = Infinity;
       },
       state: (event) => {
+        // A page that was opened while the Run waited has none yet: what begins is no other attempt.
+        log.attempt ||= event.attempt;
         if (event.log_dropped) this.bottom.textContent = `The log's limit was reached: ${inBytes(event.log_dropped)} of further output were dropped.`;
         // A second look at the end is no news.
         if (!ended) this.watcher.state?.(event);
