@@ -15,6 +15,7 @@ from accounts import audit, counting, origins, throttle
 from accounts.audit import Action
 from accounts.models import ApiToken, AuditEntry, User
 from rcluster_site.handler import Handler
+from rcluster_site.static import StaticFiles
 from tests.factories import PASSWORD, make_token, make_user
 
 pytestmark = pytest.mark.django_db
@@ -140,7 +141,7 @@ def test_under_asgi_too() -> None:
     bearer = {"Authorization": f"Bearer {make_token(anna)}"}
 
     async def statuses() -> list[int]:
-        transport = httpx.ASGITransport(Handler())
+        transport = httpx.ASGITransport(StaticFiles(Handler()))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             api = await client.get("/api/v1/manage/audit", headers=bearer)
             client.cookies.update(cookies)
